@@ -1,0 +1,89 @@
+//! Time as the guest sees it: `mtime` ticks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Frequency of `mtime` and of the `time` CSR, in hertz (the board's
+/// `timebase-frequency`).
+pub const TIMEBASE_HZ: u64 = 10_000_000;
+
+/// The source of `mtime`.
+pub trait Clock: Send + Sync {
+    /// The current value of `mtime`, in ticks of [`TIMEBASE_HZ`].
+    fn now(&self) -> u64;
+
+    /// Sets `mtime`; it goes on from there.
+    fn set(&self, ticks: u64);
+
+    /// A hart retired this many instructions since it last said so. Only a
+    /// virtual clock listens.
+    fn retire(&self, instructions: u64);
+
+    /// All harts wait: a virtual clock jumps to `ticks` if that lies ahead.
+    fn skip_to(&self, ticks: u64);
+}
+
+/// A clock that counts retired instructions, under which a run is
+/// deterministic.
+#[derive(Debug)]
+pub struct VirtualClock {
+    instructions: AtomicU64,
+    offset: AtomicU64,
+    per_tick: u64,
+}
+
+impl VirtualClock {
+    /// A clock at zero that moves one tick every `per_tick` instructions
+    /// (at least 1).
+    pub fn new(per_tick: u64) -> Self {
+        Self {
+            instructions: AtomicU64::new(0),
+            offset: AtomicU64::new(0),
+            per_tick: per_tick.max(1),
+        }
+    }
+
+    fn counted(&self) -> u64 {
+        self.instructions.load(Ordering::Relaxed) / self.per_tick
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> u64 {
+        self.counted()
+            .wrapping_add(self.offset.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, ticks: u64) {
+        self.offset
+            .store(ticks.wrapping_sub(self.counted()), Ordering::Relaxed);
+    }
+
+    fn retire(&self, instructions: u64) {
+        self.instructions.fetch_add(instructions, Ordering::Relaxed);
+    }
+
+    fn skip_to(&self, ticks: u64) {
+        if ticks > self.now() {
+            self.set(ticks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_time_counts_instructions_and_skips_forward_only() {
+        let clock = VirtualClock::new(10);
+        clock.retire(25);
+        assert_eq!(clock.now(), 2);
+        clock.set(100);
+        clock.retire(5);
+        assert_eq!(clock.now(), 101);
+        clock.skip_to(500);
+        assert_eq!(clock.now(), 500);
+        clock.skip_to(3);
+        assert_eq!(clock.now(), 500);
+    }
+}

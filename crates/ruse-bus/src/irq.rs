@@ -1,0 +1,130 @@
+//! Interrupt lines: wires from a device to an interrupt controller, and from
+//! there to a hart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Where interrupt lines end: an interrupt controller's inputs, or a hart's
+/// pins.
+pub trait IrqSink: Send + Sync {
+    /// Drives input `line` to `level`.
+    fn set_level(&self, line: u32, level: bool);
+}
+
+/// One wire. Cloning it gives another handle on the same wire.
+#[derive(Clone)]
+pub struct IrqLine {
+    sink: Option<Arc<dyn IrqSink>>,
+    line: u32,
+}
+
+impl IrqLine {
+    /// A wire to input `line` of `sink`.
+    pub fn new(sink: Arc<dyn IrqSink>, line: u32) -> Self {
+        Self {
+            sink: Some(sink),
+            line,
+        }
+    }
+
+    /// A wire that leads nowhere.
+    pub fn disconnected() -> Self {
+        Self {
+            sink: None,
+            line: 0,
+        }
+    }
+
+    /// Drives the wire to `level`.
+    pub fn set(&self, level: bool) {
+        if let Some(sink) = &self.sink {
+            sink.set_level(self.line, level);
+        }
+    }
+}
+
+/// Something that ends the sleep of a run loop whose harts all wait.
+pub trait Wake: Send + Sync {
+    /// Ends the current or the next sleep.
+    fn wake(&self);
+}
+
+/// The interrupt pins of one hart: the bits of `mip` that hardware drives
+/// (privileged manual, "Machine Interrupt (mip and mie) Registers").
+///
+/// As an [`IrqSink`] its line numbers are interrupt numbers: 3 (MSIP), 7
+/// (MTIP), 9 (SEIP), 11 (MEIP).
+pub struct HartPins {
+    levels: AtomicU64,
+    attention: AtomicBool,
+    waker: Option<Arc<dyn Wake>>,
+}
+
+impl HartPins {
+    /// Pins at low level; `waker` hears of each rising one.
+    pub fn new(waker: Option<Arc<dyn Wake>>) -> Self {
+        Self {
+            levels: AtomicU64::new(0),
+            attention: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    /// The pins that are high, as a mask in the layout of `mip`.
+    #[inline]
+    pub fn levels(&self) -> u64 {
+        self.levels.load(Ordering::Acquire)
+    }
+
+    /// Whether a pin changed since the last call.
+    #[inline]
+    pub fn take_attention(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
+    }
+
+    /// Makes the next [`Self::take_attention`] true and ends a sleep.
+    pub fn kick(&self) {
+        self.attention.store(true, Ordering::Release);
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
+    }
+}
+
+impl IrqSink for HartPins {
+    fn set_level(&self, line: u32, level: bool) {
+        let bit = 1u64 << (line & 63);
+        let old = if level {
+            self.levels.fetch_or(bit, Ordering::AcqRel)
+        } else {
+            self.levels.fetch_and(!bit, Ordering::AcqRel)
+        };
+        if (old & bit != 0) != level {
+            self.attention.store(true, Ordering::Release);
+            if level && let Some(waker) = &self.waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_follow_their_lines() {
+        let pins = Arc::new(HartPins::new(None));
+        let line = IrqLine::new(pins.clone(), 7);
+        assert!(!pins.take_attention());
+        line.set(true);
+        assert_eq!(pins.levels(), 1 << 7);
+        assert!(pins.take_attention());
+        line.set(true);
+        assert!(!pins.take_attention(), "an unchanged level is no news");
+        line.set(false);
+        assert_eq!(pins.levels(), 0);
+        assert!(pins.take_attention());
+        IrqLine::disconnected().set(true);
+    }
+}

@@ -1,0 +1,20 @@
+//! The guest-physical address space: RAM, the MMIO map, IRQ lines and the
+//! [`Device`] trait.
+//!
+//! A hart and a device meet only here. The hart reads and writes
+//! guest-physical addresses; [`Bus`] finds RAM or a device behind them. A
+//! device reaches guest memory through [`Ram`]'s checked accessors and raises
+//! interrupts through the [`IrqLine`]s it was built with. Nothing in this
+//! crate knows of files, threads, terminals or sockets.
+
+mod bus;
+mod clock;
+mod device;
+mod irq;
+mod ram;
+
+pub use bus::{Bus, MapError, Region};
+pub use clock::{Clock, TIMEBASE_HZ, VirtualClock};
+pub use device::{AccessFault, Device, DtNode, DtValue, Width};
+pub use irq::{HartPins, IrqLine, IrqSink, Wake};
+pub use ram::{LINE_SHIFT, PAGE_SHIFT, PAGE_SIZE, Pages, Ram, RamError};

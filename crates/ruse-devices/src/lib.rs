@@ -1,0 +1,1 @@
+//! The chips on the board, one file each

@@ -1,0 +1,1 @@
+//! What the guest takes for an SSD: host files behind block devices

@@ -1,0 +1,1 @@
+//! One RISC-V hart: registers, CSRs, traps, MMU and TLB, and the execution engine

@@ -1,0 +1,1 @@
+//! The board: memory map, device tree, loaders, built-in SBI and the run loop
