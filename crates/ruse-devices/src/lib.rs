@@ -1,1 +1,22 @@
-//! The chips on the board, one file each
+//! The chips on the board, one file each.
+//!
+//! A chip is registers plus injected effects: it learns of interrupts, time,
+//! consoles, disks and randomness only through the handles it was built with
+//! ([`ruse_bus::IrqLine`], [`ruse_bus::Clock`], the traits in [`backend`],
+//! [`ruse_disk::Disk`]). It knows no address and no host, so that a test, a
+//! deterministic run and a real board use the very same code.
+//!
+//! Each chip implements [`ruse_bus::Device`] and describes itself to the
+//! device tree; a board adds where it sits and which interrupt it has.
+
+pub mod aclint;
+pub mod backend;
+pub mod plic;
+pub mod test_finisher;
+pub mod uart;
+
+pub use aclint::Aclint;
+pub use backend::{ConsoleIn, ConsoleOut, Entropy, WallClock};
+pub use plic::Plic;
+pub use test_finisher::{Power, PowerRequest, TestFinisher};
+pub use uart::Uart;
