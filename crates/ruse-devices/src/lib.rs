@@ -11,12 +11,15 @@
 
 pub mod aclint;
 pub mod backend;
+pub mod goldfish_rtc;
 pub mod plic;
 pub mod test_finisher;
 pub mod uart;
+pub mod virtio;
 
 pub use aclint::Aclint;
 pub use backend::{ConsoleIn, ConsoleOut, Entropy, WallClock};
+pub use goldfish_rtc::GoldfishRtc;
 pub use plic::Plic;
 pub use test_finisher::{Power, PowerRequest, TestFinisher};
 pub use uart::Uart;

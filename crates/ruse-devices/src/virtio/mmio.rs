@@ -1,0 +1,344 @@
+//! Virtio over MMIO (virtio 1.2, section 4.2), version 2 of the register
+//! layout. Registers are 32 bits wide; other widths reach the configuration
+//! space at 0x100 only. Left out: shared memory regions (there are none),
+//! notification data.
+
+use std::sync::Arc;
+
+use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Ram, Width};
+
+use super::{Queue, QueueError, VirtioDevice, feature};
+
+/// Size of the register region, in bytes.
+pub const SIZE: u64 = 0x1000;
+
+/// "virt".
+const MAGIC: u32 = 0x7472_6976;
+const VERSION: u32 = 2;
+/// "RUSE".
+const VENDOR: u32 = 0x4553_5552;
+
+mod reg {
+    //! Offsets (table 4.1 of section 4.2.2).
+    pub const MAGIC: u64 = 0x000;
+    pub const VERSION: u64 = 0x004;
+    pub const DEVICE_ID: u64 = 0x008;
+    pub const VENDOR_ID: u64 = 0x00c;
+    pub const DEVICE_FEATURES: u64 = 0x010;
+    pub const DEVICE_FEATURES_SEL: u64 = 0x014;
+    pub const DRIVER_FEATURES: u64 = 0x020;
+    pub const DRIVER_FEATURES_SEL: u64 = 0x024;
+    pub const QUEUE_SEL: u64 = 0x030;
+    pub const QUEUE_NUM_MAX: u64 = 0x034;
+    pub const QUEUE_NUM: u64 = 0x038;
+    pub const QUEUE_READY: u64 = 0x044;
+    pub const QUEUE_NOTIFY: u64 = 0x050;
+    pub const INTERRUPT_STATUS: u64 = 0x060;
+    pub const INTERRUPT_ACK: u64 = 0x064;
+    pub const STATUS: u64 = 0x070;
+    pub const QUEUE_DESC_LOW: u64 = 0x080;
+    pub const QUEUE_DESC_HIGH: u64 = 0x084;
+    pub const QUEUE_DRIVER_LOW: u64 = 0x090;
+    pub const QUEUE_DRIVER_HIGH: u64 = 0x094;
+    pub const QUEUE_DEVICE_LOW: u64 = 0x0a0;
+    pub const QUEUE_DEVICE_HIGH: u64 = 0x0a4;
+    pub const SHM_LEN_LOW: u64 = 0x0b0;
+    pub const SHM_BASE_HIGH: u64 = 0x0bc;
+    pub const QUEUE_RESET: u64 = 0x0c0;
+    pub const CONFIG_GENERATION: u64 = 0x0fc;
+    pub const CONFIG: u64 = 0x100;
+}
+
+mod status {
+    //! Bits of the device status (section 2.1).
+    pub const DRIVER_OK: u32 = 4;
+    pub const FEATURES_OK: u32 = 8;
+    pub const NEEDS_RESET: u32 = 64;
+    pub const FAILED: u32 = 128;
+}
+
+const INTERRUPT_USED: u32 = 1;
+const INTERRUPT_CONFIG: u32 = 2;
+
+/// A virtio device on the bus.
+pub struct VirtioMmio<D> {
+    device: D,
+    ram: Arc<Ram>,
+    irq: IrqLine,
+    queues: Vec<Queue>,
+    queue_sel: u32,
+    device_features_sel: u32,
+    driver_features_sel: u32,
+    driver_features: u64,
+    status: u32,
+    interrupt: u32,
+    generation: u32,
+}
+
+impl<D: VirtioDevice> VirtioMmio<D> {
+    /// Attaches `device`, whose queues lie in `ram`, and which raises `irq`.
+    pub fn new(device: D, ram: Arc<Ram>, irq: IrqLine) -> Self {
+        let queues = device.queue_sizes().iter().map(|&max| Queue::new(max));
+        Self {
+            queues: queues.collect(),
+            device,
+            ram,
+            irq,
+            queue_sel: 0,
+            device_features_sel: 0,
+            driver_features_sel: 0,
+            driver_features: 0,
+            status: 0,
+            interrupt: 0,
+            generation: 0,
+        }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// The device; see [`Self::drive`] for work that involves its queues.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Lets the device work on its queues for a reason of the host's, if a
+    /// driver has set it up.
+    pub fn drive(
+        &mut self,
+        work: impl FnOnce(&mut D, &mut [Queue], &Ram) -> Result<(), QueueError>,
+    ) {
+        if !self.is_live() {
+            return;
+        }
+        let result = work(&mut self.device, &mut self.queues, &self.ram);
+        for queue in &mut self.queues {
+            if queue.take_interrupt() {
+                self.interrupt |= INTERRUPT_USED;
+            }
+        }
+        if let Err(error) = result {
+            self.broken(error);
+        }
+        self.settle();
+    }
+
+    /// The device's configuration changed by itself: tells the driver.
+    pub fn config_changed(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        if self.is_live() {
+            self.interrupt |= INTERRUPT_CONFIG;
+            self.settle();
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        const SET: u32 = status::DRIVER_OK | status::FEATURES_OK;
+        const CLEAR: u32 = status::NEEDS_RESET | status::FAILED;
+        self.status & (SET | CLEAR) == SET
+    }
+
+    fn settle(&self) {
+        self.irq.set(self.interrupt != 0);
+    }
+
+    fn offered(&self) -> u64 {
+        self.device.features()
+            | feature::VERSION_1
+            | feature::INDIRECT_DESC
+            | feature::EVENT_IDX
+            | feature::RING_RESET
+    }
+
+    fn has(&self, feature: u64) -> bool {
+        self.status & status::FEATURES_OK != 0 && self.driver_features & feature != 0
+    }
+
+    /// The driver broke the rules: stop, and say so (section 2.1.2).
+    fn broken(&mut self, error: QueueError) {
+        log::warn!(
+            "virtio device {} stops until reset: {error}",
+            self.device.device_id()
+        );
+        if self.status & status::DRIVER_OK != 0 {
+            self.interrupt |= INTERRUPT_CONFIG;
+        }
+        self.status |= status::NEEDS_RESET;
+    }
+
+    fn notify(&mut self, index: usize) {
+        self.drive(|device, queues, ram| match queues.get(index) {
+            Some(queue) if queue.is_ready() => device.notify(index, queues, ram),
+            _ => Ok(()),
+        });
+    }
+
+    fn reset_device(&mut self) {
+        for queue in &mut self.queues {
+            queue.negotiated(0);
+            queue.reset();
+        }
+        self.queue_sel = 0;
+        self.device_features_sel = 0;
+        self.driver_features_sel = 0;
+        self.driver_features = 0;
+        self.status = 0;
+        self.interrupt = 0;
+        self.device.reset();
+        self.settle();
+    }
+
+    fn set_status(&mut self, value: u32) {
+        if value == 0 {
+            return self.reset_device();
+        }
+        // Bits are only ever added; NEEDS_RESET is ours.
+        let new = value & 0xff & !status::NEEDS_RESET & !self.status;
+        self.status |= new;
+        if new & status::FEATURES_OK != 0 {
+            let features = self.driver_features;
+            if features & !self.offered() != 0 || features & feature::VERSION_1 == 0 {
+                log::warn!(
+                    "virtio device {}: the driver's features {features:#x} do not fit the {:#x} offered",
+                    self.device.device_id(),
+                    self.offered()
+                );
+                self.status &= !status::FEATURES_OK;
+            } else {
+                for queue in &mut self.queues {
+                    queue.negotiated(features);
+                }
+                self.device.negotiated(features);
+            }
+        }
+        if new & status::DRIVER_OK != 0 {
+            // Buffers may have been there before it was allowed to tell.
+            for index in 0..self.queues.len() {
+                self.notify(index);
+            }
+        }
+    }
+
+    fn set_queue(&mut self, offset: u64, value: u32) {
+        let reset_allowed = self.has(feature::RING_RESET);
+        let Some(queue) = self.queues.get_mut(self.queue_sel as usize) else {
+            return;
+        };
+        match (offset, queue.ready) {
+            (reg::QUEUE_READY, false) if value & 1 != 0 => {
+                if let Err(error) = queue.enable(&self.ram) {
+                    self.broken(error);
+                    self.settle();
+                }
+            }
+            (reg::QUEUE_READY, true) if value & 1 == 0 => queue.ready = false,
+            (reg::QUEUE_RESET, _) if value & 1 != 0 && reset_allowed => queue.reset(),
+            (reg::QUEUE_NUM, false) => queue.size = u16::try_from(value).unwrap_or(u16::MAX),
+            (reg::QUEUE_DESC_LOW, false) => set_low(&mut queue.desc, value),
+            (reg::QUEUE_DESC_HIGH, false) => set_high(&mut queue.desc, value),
+            (reg::QUEUE_DRIVER_LOW, false) => set_low(&mut queue.avail, value),
+            (reg::QUEUE_DRIVER_HIGH, false) => set_high(&mut queue.avail, value),
+            (reg::QUEUE_DEVICE_LOW, false) => set_low(&mut queue.used, value),
+            (reg::QUEUE_DEVICE_HIGH, false) => set_high(&mut queue.used, value),
+            _ => {}
+        }
+    }
+
+    fn read_register(&self, offset: u64) -> u32 {
+        let queue = self.queues.get(self.queue_sel as usize);
+        match offset {
+            reg::MAGIC => MAGIC,
+            reg::VERSION => VERSION,
+            reg::DEVICE_ID => self.device.device_id(),
+            reg::VENDOR_ID => VENDOR,
+            reg::DEVICE_FEATURES => half(self.offered(), self.device_features_sel),
+            reg::QUEUE_NUM_MAX => queue.map_or(0, |q| q.max().into()),
+            reg::QUEUE_READY => queue.map_or(0, |q| q.ready.into()),
+            reg::INTERRUPT_STATUS => self.interrupt,
+            reg::STATUS => self.status,
+            // A region that does not exist is all ones long.
+            reg::SHM_LEN_LOW..=reg::SHM_BASE_HIGH => u32::MAX,
+            reg::CONFIG_GENERATION => self.generation,
+            // QUEUE_RESET among them: a reset is over at once.
+            _ => 0,
+        }
+    }
+
+    fn write_register(&mut self, offset: u64, value: u32) {
+        match offset {
+            reg::DEVICE_FEATURES_SEL => self.device_features_sel = value,
+            reg::DRIVER_FEATURES_SEL => self.driver_features_sel = value,
+            reg::DRIVER_FEATURES if self.status & status::FEATURES_OK == 0 => {
+                match self.driver_features_sel {
+                    0 => set_low(&mut self.driver_features, value),
+                    1 => set_high(&mut self.driver_features, value),
+                    _ => {}
+                }
+            }
+            reg::QUEUE_SEL => self.queue_sel = value,
+            reg::QUEUE_NOTIFY => self.notify(value as usize),
+            reg::INTERRUPT_ACK => {
+                self.interrupt &= !value;
+                self.settle();
+            }
+            reg::STATUS => self.set_status(value),
+            _ => self.set_queue(offset, value),
+        }
+    }
+}
+
+fn half(value: u64, which: u32) -> u32 {
+    match which {
+        0 => value as u32,
+        1 => (value >> 32) as u32,
+        _ => 0,
+    }
+}
+
+fn set_low(register: &mut u64, value: u32) {
+    *register = *register & !u64::from(u32::MAX) | u64::from(value);
+}
+
+fn set_high(register: &mut u64, value: u32) {
+    *register = *register & u64::from(u32::MAX) | u64::from(value) << 32;
+}
+
+impl<D: VirtioDevice> Device for VirtioMmio<D> {
+    fn read(&mut self, offset: u64, width: Width) -> Result<u64, AccessFault> {
+        if let Some(offset) = offset.checked_sub(reg::CONFIG) {
+            let mut bytes = [0; 8];
+            self.device
+                .read_config(offset, &mut bytes[..width.bytes() as usize]);
+            return Ok(u64::from_le_bytes(bytes));
+        }
+        Ok(match width {
+            Width::B4 => self.read_register(offset).into(),
+            _ => 0,
+        })
+    }
+
+    fn write(&mut self, offset: u64, width: Width, value: u64) -> Result<(), AccessFault> {
+        if let Some(offset) = offset.checked_sub(reg::CONFIG) {
+            let bytes = value.to_le_bytes();
+            self.device
+                .write_config(offset, &bytes[..width.bytes() as usize]);
+        } else if width == Width::B4 {
+            self.write_register(offset, value as u32);
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.reset_device();
+    }
+
+    fn node(&self) -> DtNode {
+        DtNode {
+            name: "virtio_mmio",
+            compatible: &["virtio,mmio"],
+            props: vec![("dma-coherent", DtValue::Empty)],
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Virtio devices (Virtual I/O Device specification, version 1.2).
+//!
+//! A device ([`VirtioDevice`]) knows its queues and its configuration, and
+//! not how it is attached; [`VirtioMmio`] attaches one to the bus. Modern
+//! devices with split virtqueues only: no legacy interface, no packed rings.
+
+mod blk;
+mod console;
+mod mmio;
+mod queue;
+mod rng;
+#[cfg(test)]
+mod testing;
+
+use ruse_bus::Ram;
+
+pub use blk::Blk;
+pub use console::Console;
+pub use mmio::{SIZE, VirtioMmio};
+pub use queue::{Chain, Queue, QueueError, Reader, Segment, Writer};
+pub use rng::Rng;
+
+/// Features that belong to the transport and the queues (section 6).
+pub mod feature {
+    /// Descriptors may point to tables of descriptors.
+    pub const INDIRECT_DESC: u64 = 1 << 28;
+    /// Notifications are suppressed by index instead of by flag.
+    pub const EVENT_IDX: u64 = 1 << 29;
+    /// The device is a modern one.
+    pub const VERSION_1: u64 = 1 << 32;
+    /// A single queue can be reset.
+    pub const RING_RESET: u64 = 1 << 40;
+}
+
+/// A virtio device, whatever its transport.
+pub trait VirtioDevice: Send {
+    /// What kind of device it is (section 5).
+    fn device_id(&self) -> u32;
+
+    /// The device's own feature bits that it offers.
+    fn features(&self) -> u64;
+
+    /// How large each of its queues may be.
+    fn queue_sizes(&self) -> &[u16];
+
+    /// Reads the configuration space. `out` comes zeroed, and stays so where
+    /// the device has nothing.
+    fn read_config(&self, offset: u64, out: &mut [u8]);
+
+    /// Writes the configuration space.
+    fn write_config(&mut self, _offset: u64, _bytes: &[u8]) {}
+
+    /// The driver settled on `features`, a subset of what was offered.
+    fn negotiated(&mut self, _features: u64) {}
+
+    /// The driver may have put something into queue `index`, which exists and
+    /// is ready.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the driver broke the rules: the device then stops
+    /// until it is reset.
+    fn notify(&mut self, index: usize, queues: &mut [Queue], ram: &Ram) -> Result<(), QueueError>;
+
+    /// Forgets what a driver set up.
+    fn reset(&mut self) {}
+}
+
+/// Copies the part of a configuration `space` that lies at `offset` to `out`.
+fn copy_config(space: &[u8], offset: u64, out: &mut [u8]) {
+    let from = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| space.get(offset..))
+        .unwrap_or(&[]);
+    let len = from.len().min(out.len());
+    out[..len].copy_from_slice(&from[..len]);
+}
