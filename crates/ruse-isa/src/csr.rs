@@ -82,6 +82,8 @@ csrs! {
     SIREG6        0x157 "sireg6"        "supervisor indirect register alias 6";
     STOPEI        0x15c "stopei"        "supervisor top external interrupt";
     STIMECMPH     0x15d "stimecmph"     "upper half of stimecmp (RV32)";
+    SIEH          0x114 "sieh"          "upper half of sie (RV32)";
+    SIPH          0x154 "siph"          "upper half of sip (RV32)";
     SCTRDEPTH     0x15f "sctrdepth"     "supervisor control transfer records depth";
     SATP          0x180 "satp"          "supervisor address translation and protection";
     SRMCFG        0x181 "srmcfg"        "supervisor resource management configuration";
@@ -136,6 +138,8 @@ csrs! {
     VSIREG6       0x257 "vsireg6"       "virtual supervisor indirect register alias 6";
     VSTOPEI       0x25c "vstopei"       "virtual supervisor top external interrupt";
     VSTIMECMPH    0x25d "vstimecmph"    "upper half of vstimecmp (RV32)";
+    VSIEH         0x214 "vsieh"         "upper half of vsie (RV32)";
+    VSIPH         0x254 "vsiph"         "upper half of vsip (RV32)";
     VSATP         0x280 "vsatp"         "virtual supervisor address translation and protection";
     VSTOPI        0xeb0 "vstopi"        "virtual supervisor top interrupt";
 
