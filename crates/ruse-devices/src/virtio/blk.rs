@@ -298,3 +298,286 @@ impl VirtioDevice for Blk {
         self.writeback = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use ruse_bus::{Device, Width};
+    use ruse_disk::MemoryDisk;
+
+    use super::super::testing::{DATA, Driver, MODERN, Part, VERSION_1};
+    use super::*;
+
+    const HEADER: u64 = DATA - 0x1000;
+    const STATUS: u64 = DATA - 0x800;
+    const ALL: u64 = MODERN | 0xffff;
+
+    /// A disk that tests keep a hand on, and that can be made to fail.
+    #[derive(Clone)]
+    struct Shared(Arc<Mutex<(MemoryDisk, bool)>>);
+
+    impl Shared {
+        fn new(disk: MemoryDisk) -> Self {
+            Self(Arc::new(Mutex::new((disk, false))))
+        }
+        fn fail(&self, fails: bool) {
+            self.0.lock().unwrap().1 = fails;
+        }
+        fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
+            self.0.lock().unwrap().0.bytes()[at..at + len].to_vec()
+        }
+        fn flushes(&self) -> u64 {
+            self.0.lock().unwrap().0.flushes()
+        }
+        fn with<T>(
+            &self,
+            f: impl FnOnce(&mut MemoryDisk) -> Result<T, DiskError>,
+        ) -> Result<T, DiskError> {
+            let mut inner = self.0.lock().unwrap();
+            if inner.1 {
+                return Err(DiskError::ReadOnly {
+                    name: "failing".into(),
+                    offset: 0,
+                });
+            }
+            f(&mut inner.0)
+        }
+    }
+
+    impl Disk for Shared {
+        fn size(&self) -> u64 {
+            self.0.lock().unwrap().0.size()
+        }
+        fn read_only(&self) -> bool {
+            self.0.lock().unwrap().0.read_only()
+        }
+        fn id(&self) -> &str {
+            "a-serial-number-longer-than-it-may-be"
+        }
+        fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), DiskError> {
+            self.with(|d| d.read_at(offset, out))
+        }
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+            self.with(|d| d.write_at(offset, bytes))
+        }
+        fn flush(&mut self) -> Result<(), DiskError> {
+            self.with(Disk::flush)
+        }
+        fn discard(&mut self, offset: u64, len: u64) -> Result<(), DiskError> {
+            self.with(|d| d.discard(offset, len))
+        }
+        fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), DiskError> {
+            self.with(|d| d.write_zeroes(offset, len, unmap))
+        }
+    }
+
+    struct Rig {
+        driver: Driver<Blk>,
+        disk: Shared,
+    }
+
+    impl Rig {
+        /// A disk of 2048 sectors, each filled with its number, and a driver
+        /// that accepts `features`.
+        fn new(features: u64) -> Self {
+            let bytes = (0..2048 * 512).map(|n| (n / 512) as u8).collect();
+            Self::with(MemoryDisk::from_bytes(bytes), features)
+        }
+
+        fn with(disk: MemoryDisk, features: u64) -> Self {
+            let disk = Shared::new(disk);
+            let driver = Driver::new(Blk::new(Box::new(disk.clone())), features);
+            Self { driver, disk }
+        }
+
+        /// Sends a request; returns its status and used length.
+        fn request(&mut self, kind: u32, sector: u64, data: &[Part]) -> (u8, u32) {
+            let mut header = [0; 16];
+            header[..4].copy_from_slice(&kind.to_le_bytes());
+            header[8..].copy_from_slice(&sector.to_le_bytes());
+            self.driver.ram.write(HEADER, &header).unwrap();
+            self.driver.ram.write(STATUS, &[0xee]).unwrap();
+            let mut parts = vec![(HEADER, 16, false)];
+            parts.extend_from_slice(data);
+            parts.push((STATUS, 1, true));
+            self.driver.send(0, &parts);
+            assert!(!self.driver.needs_reset());
+            let (_, len) = self.driver.used(0).expect("an answer");
+            assert_eq!(self.driver.used(0), None);
+            (self.driver.bytes(STATUS, 1)[0], len)
+        }
+
+        fn ranges(&mut self, kind: u32, ranges: &[(u64, u32, u32)]) -> u8 {
+            let mut at = DATA;
+            for &(sector, count, flags) in ranges {
+                self.driver.ram.store(at, Width::B8, sector).unwrap();
+                let rest = u64::from(flags) << 32 | u64::from(count);
+                self.driver.ram.store(at + 8, Width::B8, rest).unwrap();
+                at += 16;
+            }
+            self.request(kind, 0, &[(DATA, (at - DATA) as u32, false)])
+                .0
+        }
+    }
+
+    #[test]
+    fn reads_and_writes_in_pieces() {
+        let mut rig = Rig::new(ALL);
+        let data = [(DATA, 100, true), (DATA + 100, 924, true)];
+        assert_eq!(rig.request(T_IN, 9, &data), (S_OK, 1025));
+        let seen = rig.driver.bytes(DATA, 1025);
+        assert!(seen[..512].iter().all(|&b| b == 9) && seen[512..1024].iter().all(|&b| b == 10));
+        assert_eq!(seen[1024], 0);
+        rig.driver.ram.fill(DATA, 1536, 0x77).unwrap();
+        let data = [(DATA, 1, false), (DATA + 1, 1535, false)];
+        assert_eq!(rig.request(T_OUT, 100, &data), (S_OK, 1));
+        assert_eq!(rig.disk.bytes(100 * 512 - 1, 2), [99, 0x77]);
+        assert_eq!(rig.disk.bytes(103 * 512 - 1, 2), [0x77, 103]);
+        assert_eq!(rig.disk.flushes(), 0);
+        assert_eq!(rig.request(T_FLUSH, 0, &[]), (S_OK, 1));
+        assert_eq!(rig.disk.flushes(), 1);
+    }
+
+    #[test]
+    fn a_large_request_goes_through_the_buffer_many_times() {
+        let mut rig = Rig::new(ALL);
+        let len = 1 << 20;
+        assert_eq!(rig.request(T_IN, 0, &[(DATA, len, true)]), (S_OK, len + 1));
+        assert_eq!(
+            rig.driver.bytes(DATA, len as usize),
+            rig.disk.bytes(0, len as usize)
+        );
+        let pattern: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+        rig.driver.ram.write(DATA, &pattern).unwrap();
+        assert_eq!(rig.request(T_OUT, 0, &[(DATA, len, false)]), (S_OK, 1));
+        assert_eq!(rig.disk.bytes(0, len as usize), pattern);
+    }
+
+    #[test]
+    fn framing_is_the_drivers_choice() {
+        // Header split, status in the data's descriptor.
+        let mut rig = Rig::new(ALL);
+        let mut header = [0; 16];
+        header[8] = 5;
+        rig.driver.ram.write(HEADER, &header).unwrap();
+        rig.driver.send(
+            0,
+            &[
+                (HEADER, 3, false),
+                (HEADER + 3, 13, false),
+                (DATA, 513, true),
+            ],
+        );
+        assert_eq!(rig.driver.used(0), Some((0, 513)));
+        let mut expected = vec![5; 512];
+        expected.push(S_OK);
+        assert_eq!(rig.driver.bytes(DATA, 513), expected);
+    }
+
+    #[test]
+    fn the_end_and_half_sectors_are_io_errors() {
+        let mut rig = Rig::new(ALL);
+        for (sector, len) in [
+            (2047, 1024),
+            (2048, 512),
+            (u64::MAX, 512),
+            (1 << 55, 512),
+            (0, 511),
+        ] {
+            for write in [true, false] {
+                let kind = if write { T_IN } else { T_OUT };
+                let data = [(DATA, len, write)];
+                assert_eq!(rig.request(kind, sector, &data).0, S_IOERR, "{sector}");
+            }
+        }
+        assert_eq!(rig.request(T_IN, 2047, &[(DATA, 512, true)]).0, S_OK);
+    }
+
+    #[test]
+    fn the_hosts_errors_become_the_guests_and_pass() {
+        let mut rig = Rig::new(ALL);
+        rig.disk.fail(true);
+        assert_eq!(rig.request(T_IN, 0, &[(DATA, 512, true)]), (S_IOERR, 1));
+        assert_eq!(rig.request(T_OUT, 0, &[(DATA, 512, false)]).0, S_IOERR);
+        assert_eq!(rig.request(T_FLUSH, 0, &[]).0, S_IOERR);
+        assert_eq!(rig.ranges(T_DISCARD, &[(0, 1, 0)]), S_IOERR);
+        rig.disk.fail(false);
+        assert_eq!(rig.request(T_IN, 0, &[(DATA, 512, true)]).0, S_OK);
+    }
+
+    #[test]
+    fn identity_and_the_unknown() {
+        let mut rig = Rig::new(ALL);
+        assert_eq!(rig.request(T_GET_ID, 0, &[(DATA, 20, true)]), (S_OK, 21));
+        assert_eq!(rig.driver.bytes(DATA, 21), b"a-serial-number-long\0");
+        assert_eq!(rig.request(99, 0, &[(DATA, 20, true)]), (S_UNSUPP, 1));
+    }
+
+    #[test]
+    fn clearing() {
+        let mut rig = Rig::new(ALL);
+        assert_eq!(rig.ranges(T_WRITE_ZEROES, &[(10, 2, 1), (20, 1, 0)]), S_OK);
+        assert_eq!(rig.disk.bytes(10 * 512 - 1, 2), [9, 0]);
+        assert_eq!(rig.disk.bytes(12 * 512 - 1, 2), [0, 12]);
+        assert_eq!(rig.disk.bytes(20 * 512, 1), [0]);
+        assert_eq!(rig.ranges(T_DISCARD, &[(0, 8, 0)]), S_OK);
+        assert_eq!(rig.ranges(T_DISCARD, &[(0, 8, 1)]), S_UNSUPP);
+        assert_eq!(rig.ranges(T_WRITE_ZEROES, &[(0, 8, 2)]), S_UNSUPP);
+        assert_eq!(rig.ranges(T_WRITE_ZEROES, &[(2047, 2, 0)]), S_IOERR);
+        assert_eq!(rig.ranges(T_DISCARD, &[(0, u32::MAX, 0)]), S_IOERR);
+        assert_eq!(rig.ranges(T_DISCARD, &[(0, 1, 0); 65]), S_IOERR);
+        assert_eq!(rig.request(T_DISCARD, 0, &[(DATA, 15, false)]).0, S_IOERR);
+    }
+
+    #[test]
+    fn a_read_only_disk_says_so_and_stays_so() {
+        let mut rig = Rig::with(MemoryDisk::new(8).into_read_only(), ALL);
+        assert_eq!(
+            rig.driver.offered() & 0xffff,
+            F_SEG_MAX | F_RO | F_BLK_SIZE | F_FLUSH
+        );
+        assert_eq!(rig.request(T_OUT, 0, &[(DATA, 512, false)]).0, S_IOERR);
+        assert_eq!(rig.ranges(T_WRITE_ZEROES, &[(0, 1, 0)]), S_IOERR);
+        assert_eq!(rig.request(T_IN, 0, &[(DATA, 512, true)]).0, S_OK);
+    }
+
+    #[test]
+    fn writes_last_without_flushes_where_none_were_promised() {
+        let mut rig = Rig::new(VERSION_1);
+        assert_eq!(rig.request(T_OUT, 0, &[(DATA, 512, false)]).0, S_OK);
+        assert_eq!(rig.disk.flushes(), 1);
+        let mut rig = Rig::new(ALL);
+        assert_eq!(rig.driver.mmio.read(0x120, Width::B1), Ok(1));
+        rig.driver.mmio.write(0x120, Width::B1, 0).unwrap();
+        assert_eq!(rig.driver.mmio.read(0x120, Width::B1), Ok(0));
+        assert_eq!(rig.request(T_OUT, 0, &[(DATA, 512, false)]).0, S_OK);
+        assert_eq!(rig.disk.flushes(), 1);
+    }
+
+    #[test]
+    fn its_configuration() {
+        let mut rig = Rig::new(ALL);
+        assert_eq!(rig.driver.get(0x100), 2048);
+        assert_eq!(rig.driver.get(0x104), 0);
+        assert_eq!(rig.driver.get(0x10c), 254);
+        assert_eq!(rig.driver.get(0x114), 512);
+        assert_eq!(rig.driver.mmio.read(0x100, Width::B8), Ok(2048));
+        assert_eq!(rig.driver.mmio.read(0x138, Width::B8), Ok(1));
+        assert_eq!(rig.driver.mmio.read(0xff8, Width::B8), Ok(0));
+    }
+
+    #[test]
+    fn a_request_without_header_or_status_breaks_the_queue() {
+        for parts in [
+            vec![(HEADER, 16, false)],
+            vec![(HEADER, 15, false), (STATUS, 1, true)],
+            vec![(STATUS, 1, true)],
+        ] {
+            let mut rig = Rig::new(ALL);
+            rig.driver.send(0, &parts);
+            assert!(rig.driver.needs_reset());
+            assert_eq!(rig.driver.used(0), None);
+        }
+    }
+}

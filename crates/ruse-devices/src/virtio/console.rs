@@ -41,13 +41,18 @@ impl Console {
 
     /// Gives waiting input to the driver as far as it has room for it.
     fn deliver(&mut self, queue: &mut Queue, ram: &Ram) -> Result<(), QueueError> {
+        let result = self.deliver_some(queue, ram);
+        result.and(queue.publish(ram))
+    }
+
+    fn deliver_some(&mut self, queue: &mut Queue, ram: &Ram) -> Result<(), QueueError> {
         let mut chain = Chain::default();
         while !self.backlog.is_empty() {
             if !queue.pop(ram, &mut chain)? {
                 if queue.arm(ram)? {
                     continue;
                 }
-                break;
+                return Ok(());
             }
             let mut writer = chain.writer(ram);
             let (first, second) = self.backlog.as_slices();
@@ -55,7 +60,7 @@ impl Console {
             self.backlog.drain(..written);
             queue.push(ram, chain.head(), written as u32)?;
         }
-        queue.publish(ram)
+        Ok(())
     }
 
     fn print(&mut self, queue: &mut Queue, ram: &Ram) -> Result<(), QueueError> {
@@ -129,5 +134,68 @@ impl ConsoleIn for VirtioMmio<Console> {
 
     fn room(&self) -> usize {
         BACKLOG - self.device().backlog.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruse_bus::{Device, Width};
+
+    use super::super::testing::{DATA, Driver, MODERN, desc};
+    use super::*;
+    use crate::backend::fakes::Screen;
+
+    fn driver() -> (Driver<Console>, Screen) {
+        let screen = Screen::default();
+        let console = Console::new(Box::new(screen.clone()));
+        (Driver::new(console, MODERN | F_SIZE), screen)
+    }
+
+    #[test]
+    fn output_is_printed() {
+        let (mut driver, screen) = driver();
+        driver.ram.write(DATA, &[b'x'; 9000]).unwrap();
+        driver.ram.write(DATA + 8998, b"yz").unwrap();
+        driver.send(TRANSMIT, &[(DATA, 8999, false), (DATA + 8999, 1, false)]);
+        assert_eq!(driver.used(TRANSMIT), Some((0, 0)));
+        let seen = screen.take();
+        assert_eq!((seen.len(), &seen[8997..]), (9000, &b"xyz"[..]));
+        driver.put(0x108, b'!'.into());
+        assert_eq!(screen.take(), b"!");
+    }
+
+    #[test]
+    fn input_waits_for_buffers_and_buffers_for_input() {
+        let (mut driver, _) = driver();
+        let input: Vec<u8> = (0..BACKLOG + 10).map(|n| n as u8).collect();
+        assert_eq!(driver.mmio.receive(&input), BACKLOG);
+        assert_eq!((driver.mmio.room(), driver.mmio.receive(b"x")), (0, 0));
+        driver.send(RECEIVE, &[(DATA, 1000, true), (DATA + 1000, 3000, true)]);
+        assert_eq!(driver.used(RECEIVE), Some((0, 4000)));
+        assert_eq!(driver.interrupted(), 1);
+        driver.send(RECEIVE, &[(DATA + 4000, 4000, true)]);
+        assert_eq!(driver.used(RECEIVE), Some((0, 96)));
+        assert_eq!(driver.bytes(DATA, BACKLOG), input[..BACKLOG]);
+        driver.set_chain(desc(RECEIVE), 3, &[(DATA, 8, true)]);
+        driver.make_available(RECEIVE, 3);
+        driver.notify(RECEIVE);
+        driver.interrupted();
+        assert_eq!(driver.used(RECEIVE), None);
+        assert_eq!(driver.mmio.receive(b"hi"), 2);
+        assert_eq!(driver.used(RECEIVE), Some((3, 2)));
+        assert_eq!(driver.bytes(DATA, 2), b"hi");
+    }
+
+    #[test]
+    fn the_window_size_is_news() {
+        let (mut driver, _) = driver();
+        assert_eq!(driver.get(0x100), 25 << 16 | 80);
+        let generation = driver.get(0xfc);
+        driver.mmio.set_size(132, 43);
+        assert_eq!(driver.interrupted(), 2);
+        assert_ne!(driver.get(0xfc), generation);
+        assert_eq!(driver.mmio.read(0x102, Width::B2), Ok(43));
+        driver.mmio.set_size(132, 43);
+        assert_eq!(driver.interrupted(), 0);
     }
 }

@@ -342,3 +342,138 @@ impl<D: VirtioDevice> Device for VirtioMmio<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rng;
+    use super::super::testing::{self, BASE, DATA, Driver, MODERN, VERSION_1};
+    use super::*;
+    use crate::backend::Entropy;
+
+    struct Sevens;
+
+    impl Entropy for Sevens {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.fill(7);
+        }
+    }
+
+    fn rng() -> Rng {
+        Rng::new(Box::new(Sevens))
+    }
+
+    #[test]
+    fn it_introduces_itself() {
+        let mut driver = Driver::idle(rng());
+        let id: Vec<u32> = (0..4).map(|n| driver.get(4 * n)).collect();
+        assert_eq!(id, [0x7472_6976, 2, 4, u32::from_le_bytes(*b"RUSE")]);
+        assert_eq!(driver.offered(), MODERN | feature::RING_RESET);
+        driver.put(0x14, 2);
+        assert_eq!(driver.get(0x10), 0);
+        driver.put(0xac, 0);
+        for register in [0xb0, 0xb4, 0xb8, 0xbc] {
+            assert_eq!(driver.get(register), u32::MAX);
+        }
+        driver.put(0x30, 0);
+        assert_eq!(driver.get(0x34), 64);
+        driver.put(0x30, 1);
+        assert_eq!((driver.get(0x34), driver.get(0x44)), (0, 0));
+        assert_eq!(driver.mmio.read(0x1, Width::B1), Ok(0));
+    }
+
+    #[test]
+    fn features_must_fit() {
+        let mut driver = Driver::idle(rng());
+        for (features, fits) in [
+            (0, false),
+            (VERSION_1 | 1 << 3, false),
+            (VERSION_1 | 1 << 33, false),
+            (VERSION_1, true),
+        ] {
+            driver.put(0x70, 0);
+            driver.put(0x70, 3);
+            driver.accept(features);
+            driver.put(0x70, 11);
+            assert_eq!(driver.get(0x70), if fits { 11 } else { 3 }, "{features:#x}");
+        }
+    }
+
+    #[test]
+    fn nothing_happens_before_driver_ok_and_then_what_waits_does() {
+        let mut driver = Driver::idle(rng());
+        driver.put(0x70, 3);
+        driver.accept(VERSION_1);
+        driver.put(0x70, 11);
+        driver.set_up(0);
+        driver.send(0, &[(DATA, 10, true)]);
+        assert_eq!(driver.used(0), None);
+        driver.put(0x70, 15);
+        assert_eq!(driver.used(0), Some((0, 10)));
+        assert_eq!(driver.bytes(DATA, 11), [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]);
+        assert_eq!(driver.interrupted(), 1);
+    }
+
+    #[test]
+    fn a_broken_ring_stops_the_device_until_reset() {
+        for (desc, size) in [
+            (BASE + 8, 16),
+            (BASE + testing::RAM_SIZE - 16, 16),
+            (u64::MAX - 15, 16),
+            (BASE, 12),
+            (BASE, 128),
+            (BASE, 0x1_0010),
+        ] {
+            let mut driver = Driver::new(rng(), VERSION_1);
+            driver.put(0x44, 0);
+            driver.put(0x38, size);
+            driver.put(0x80, desc as u32);
+            driver.put(0x84, (desc >> 32) as u32);
+            driver.put(0x44, 1);
+            assert_eq!(driver.get(0x44), 0);
+            assert!(driver.needs_reset(), "{desc:#x} {size}");
+            assert_eq!(driver.interrupted(), 2);
+            driver.start(VERSION_1);
+            driver.send(0, &[(DATA, 1, true)]);
+            assert_eq!(driver.used(0), Some((0, 1)));
+        }
+    }
+
+    #[test]
+    fn one_queue_can_be_reset() {
+        let mut driver = Driver::new(rng(), MODERN | feature::RING_RESET);
+        driver.send(0, &[(DATA, 4, true)]);
+        assert_eq!(driver.used(0), Some((0, 4)));
+        driver.put(0xc0, 1);
+        assert_eq!((driver.get(0xc0), driver.get(0x44)), (0, 0));
+        driver.notify(0);
+        driver.set_up(0);
+        driver.send(0, &[(DATA, 5, true)]);
+        assert_eq!(driver.used(0), Some((0, 5)));
+        assert!(!driver.needs_reset());
+    }
+
+    #[test]
+    fn reset_is_complete() {
+        let mut driver = Driver::new(rng(), MODERN);
+        driver.send(0, &[(DATA, 4, true)]);
+        assert!(driver.lines.high(0));
+        driver.mmio.reset();
+        assert!(!driver.lines.high(0));
+        for register in [0x44, 0x60, 0x70] {
+            assert_eq!(driver.get(register), 0);
+        }
+        driver.notify(0);
+        driver.notify(usize::MAX);
+        assert!(!driver.lines.high(0));
+    }
+
+    #[test]
+    fn queue_registers_hold_still_while_the_queue_is_ready() {
+        let mut driver = Driver::new(rng(), VERSION_1);
+        driver.put(0x38, 3);
+        driver.put(0x80, 0);
+        driver.put(0x94, 0xffff_ffff);
+        driver.send(0, &[(DATA, 4, true)]);
+        assert_eq!(driver.used(0), Some((0, 4)));
+    }
+}

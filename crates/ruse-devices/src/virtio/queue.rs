@@ -526,3 +526,229 @@ impl Queue {
         std::mem::take(&mut self.interrupt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::VirtioDevice;
+    use super::super::testing::{
+        self, BASE, DATA, Driver, INDIRECT, MODERN, NEXT, RAM_SIZE, SIZE, VERSION_1, WRITE,
+    };
+    use super::*;
+
+    /// Answers a request with the bytes it was sent, each plus one.
+    struct Increment;
+
+    impl VirtioDevice for Increment {
+        fn device_id(&self) -> u32 {
+            42
+        }
+        fn features(&self) -> u64 {
+            0
+        }
+        fn queue_sizes(&self) -> &[u16] {
+            &[256]
+        }
+        fn read_config(&self, _: u64, _: &mut [u8]) {}
+        fn notify(&mut self, _: usize, queues: &mut [Queue], ram: &Ram) -> Result<(), QueueError> {
+            queues[0].serve(ram, |chain| {
+                let mut reader = chain.reader(ram);
+                let mut bytes = vec![0; reader.remaining()];
+                reader.read(&mut bytes)?;
+                bytes.iter_mut().for_each(|b| *b = b.wrapping_add(1));
+                chain.writer(ram).write(&bytes).map(|n| n as u32)
+            })
+        }
+    }
+
+    const OUT: u64 = DATA + 0x8000;
+
+    fn driver(features: u64) -> Driver<Increment> {
+        let driver = Driver::new(Increment, features);
+        driver.ram.write(DATA, b"abcdefghij").unwrap();
+        driver
+    }
+
+    /// What the device says to a chain that `build` puts at descriptor 0.
+    fn refused(build: impl FnOnce(&Driver<Increment>)) {
+        let mut driver = driver(MODERN);
+        build(&driver);
+        driver.make_available(0, 0);
+        driver.notify(0);
+        assert!(driver.needs_reset());
+        assert_eq!(driver.interrupted(), 2);
+        assert_eq!(driver.used(0), None);
+        driver.make_available(0, 0);
+        driver.notify(0);
+        assert_eq!(driver.used(0), None, "it stays stopped");
+    }
+
+    #[test]
+    fn scattered_buffers_are_one_stream() {
+        let mut driver = driver(VERSION_1);
+        driver.send(
+            0,
+            &[
+                (DATA, 3, false),
+                (DATA, 0, false),
+                (DATA + 5, 4, false),
+                (OUT, 1, true),
+                (OUT + 10, 2, true),
+                (OUT + 20, 50, true),
+            ],
+        );
+        assert_eq!(driver.used(0), Some((0, 7)));
+        assert_eq!(driver.bytes(OUT, 2), b"b\0");
+        assert_eq!(driver.bytes(OUT + 10, 3), b"cd\0");
+        assert_eq!(driver.bytes(OUT + 20, 5), b"ghij\0");
+        assert_eq!(driver.interrupted(), 1);
+    }
+
+    #[test]
+    fn indirect_tables_may_be_longer_than_the_queue() {
+        let mut driver = driver(MODERN);
+        let table = DATA + 0x1000;
+        let parts: Vec<_> = (0..10)
+            .map(|n| (DATA + n, 1, false))
+            .chain((0..10).map(|n| (OUT + n, 1, true)))
+            .collect();
+        assert!(parts.len() > SIZE.into());
+        driver.set_chain(table, 0, &parts);
+        driver.set_desc(testing::desc(0), 5, table, 16 * 20, INDIRECT, 0);
+        driver.make_available(0, 5);
+        driver.notify(0);
+        assert_eq!(driver.used(0), Some((5, 10)));
+        assert_eq!(driver.bytes(OUT, 10), b"bcdefghijk");
+    }
+
+    #[test]
+    fn many_rounds_wrap_the_rings() {
+        let mut driver = driver(MODERN);
+        for round in 0..70_000u32 {
+            if round % 7 == 0 {
+                driver.set_chain(testing::desc(0), 2, &[(DATA, 1, false), (OUT, 1, true)]);
+            }
+            driver.make_available(0, 2);
+            driver.notify(0);
+            assert_eq!(driver.used(0), Some((2, 1)), "{round}");
+        }
+    }
+
+    #[test]
+    fn one_interrupt_for_all_that_waited_and_none_if_not_wanted() {
+        let mut driver = driver(VERSION_1);
+        driver.set_chain(testing::desc(0), 0, &[(DATA, 2, false), (OUT, 2, true)]);
+        for _ in 0..SIZE {
+            driver.make_available(0, 0);
+        }
+        driver.notify(0);
+        assert_eq!(driver.interrupted(), 1);
+        for _ in 0..SIZE {
+            assert_eq!(driver.used(0), Some((0, 2)));
+        }
+        driver.ram.store(testing::avail(0), Width::B2, 1).unwrap();
+        driver.make_available(0, 0);
+        driver.notify(0);
+        assert_eq!(driver.used(0), Some((0, 2)));
+        assert_eq!(driver.interrupted(), 0);
+    }
+
+    #[test]
+    fn event_indices_decide_about_interrupts_and_notifications() {
+        let mut driver = driver(MODERN);
+        let used_event = testing::avail(0) + 4 + 2 * u64::from(SIZE);
+        let avail_event = testing::used(0) + 4 + 8 * u64::from(SIZE);
+        driver.set_chain(testing::desc(0), 0, &[(DATA, 2, false), (OUT, 2, true)]);
+        driver.ram.store(used_event, Width::B2, 2).unwrap();
+        for (round, interrupt) in [(1, 0), (2, 0), (3, 1), (4, 0)] {
+            driver.make_available(0, 0);
+            driver.notify(0);
+            assert_eq!(driver.interrupted(), interrupt, "round {round}");
+            assert_eq!(driver.ram.load(avail_event, Width::B2), Ok(round));
+        }
+    }
+
+    #[test]
+    fn liars_are_refused() {
+        let table = testing::desc(0);
+        // A loop; out of the table; written first, then read.
+        refused(|d| d.set_desc(table, 0, DATA, 1, NEXT, 0));
+        refused(|d| d.set_desc(table, 0, DATA, 1, NEXT, SIZE));
+        refused(|d| d.set_chain(table, 0, &[(OUT, 1, true), (DATA, 1, false)]));
+        // Outside RAM, across its end, wrapping.
+        refused(|d| d.set_desc(table, 0, 0, 1, 0, 0));
+        refused(|d| d.set_desc(table, 0, BASE + RAM_SIZE - 1, 2, WRITE, 0));
+        refused(|d| d.set_desc(table, 0, u64::MAX, 0x10, WRITE, 0));
+        refused(|d| d.set_desc(table, 0, DATA, u32::MAX, 0, 0));
+        // Indirect: empty, odd, huge, outside RAM, continued, nested, looping.
+        for (addr, len, flags) in [
+            (OUT, 0, INDIRECT),
+            (OUT, 24, INDIRECT),
+            (OUT, 16 * 1025, INDIRECT),
+            (u64::MAX - 7, 16, INDIRECT),
+            (OUT, 16, INDIRECT | NEXT),
+        ] {
+            refused(|d| d.set_desc(table, 0, addr, len, flags, 1));
+        }
+        for (flags, next) in [(INDIRECT, 0), (NEXT, 0), (NEXT, 2)] {
+            refused(|d| {
+                d.set_desc(table, 0, OUT, 32, INDIRECT, 0);
+                d.set_desc(OUT, 0, DATA, 1, flags, next);
+                d.set_desc(OUT, 1, DATA, 1, 0, 0);
+            });
+        }
+    }
+
+    #[test]
+    fn indirect_must_have_been_negotiated() {
+        let mut driver = driver(VERSION_1);
+        driver.set_desc(testing::desc(0), 0, OUT, 16, INDIRECT, 0);
+        driver.make_available(0, 0);
+        driver.notify(0);
+        assert!(driver.needs_reset());
+    }
+
+    #[test]
+    fn a_head_or_an_index_out_of_bounds_is_refused() {
+        let mut driver = driver(MODERN);
+        driver.make_available(0, SIZE);
+        driver.notify(0);
+        assert!(driver.needs_reset());
+        driver.start(MODERN);
+        let index = u64::from(SIZE) + 1;
+        driver
+            .ram
+            .store(testing::avail(0) + 2, Width::B2, index)
+            .unwrap();
+        driver.notify(0);
+        assert!(driver.needs_reset());
+    }
+
+    #[test]
+    fn what_was_answered_before_the_lie_was_answered() {
+        let mut driver = driver(VERSION_1);
+        driver.set_chain(testing::desc(0), 0, &[(DATA, 2, false), (OUT, 2, true)]);
+        driver.make_available(0, 0);
+        driver.make_available(0, 99);
+        driver.notify(0);
+        assert!(driver.needs_reset());
+        assert_eq!(driver.used(0), Some((0, 2)));
+        assert_eq!(driver.interrupted(), 3);
+    }
+
+    #[test]
+    fn chains_of_4_gib_are_refused() {
+        // Overlapping buffers are legal, so that little RAM makes long chains.
+        let ram = Ram::new(BASE, 1 << 30).unwrap();
+        let mut chain = Chain::default();
+        let desc = Descriptor {
+            addr: BASE,
+            len: 1 << 30,
+            flags: WRITE,
+            next: 0,
+        };
+        for _ in 0..3 {
+            assert_eq!(chain.add(&ram, &desc), Ok(()));
+        }
+        assert_eq!(chain.add(&ram, &desc), Err(QueueError::Long));
+    }
+}

@@ -46,3 +46,33 @@ impl VirtioDevice for Rng {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DATA, Driver, MODERN};
+    use super::*;
+
+    struct Count(u8);
+
+    impl Entropy for Count {
+        fn fill(&mut self, out: &mut [u8]) {
+            for byte in out {
+                *byte = self.0;
+                self.0 = self.0.wrapping_add(1);
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_filled_up_to_a_bound() {
+        let mut driver = Driver::new(Rng::new(Box::new(Count(1))), MODERN);
+        driver.send(0, &[(DATA, 3, true), (DATA + 10, 2, true)]);
+        assert_eq!(driver.used(0), Some((0, 5)));
+        assert_eq!(driver.bytes(DATA, 4), [1, 2, 3, 0]);
+        assert_eq!(driver.bytes(DATA + 10, 3), [4, 5, 0]);
+        driver.send(0, &[(DATA, 100_000, true)]);
+        assert_eq!(driver.used(0), Some((0, 4096)));
+        driver.send(0, &[(DATA, 10, false)]);
+        assert_eq!(driver.used(0), Some((0, 0)));
+    }
+}
