@@ -216,25 +216,31 @@ impl Uart {
     }
 
     fn send(&mut self, byte: u8) {
-        if !self.looping() {
-            self.out.write(&[byte]);
-        } else if self.fifo.len() < self.depth() {
-            self.enqueue(Received {
-                byte,
-                errors: 0,
-                looped: true,
-            });
+        if self.looping() {
+            self.send_to_self(byte);
         } else {
-            self.errors |= LSR_OVERRUN;
-            // Without a FIFO the new byte takes the old one's place; with
-            // one, what the shift register held is lost.
-            if !self.fifo_enabled
-                && let Some(held) = self.fifo.back_mut()
-            {
-                held.byte = byte;
-            }
+            self.out.write(&[byte]);
         }
         self.thr_news = true;
+    }
+
+    fn send_to_self(&mut self, byte: u8) {
+        if self.fifo.len() >= self.depth() {
+            self.errors |= LSR_OVERRUN;
+            // With a FIFO, what the shift register held is lost; without one
+            // the new byte takes the old one's place.
+            if self.fifo_enabled {
+                return;
+            }
+            let errors = self.errors;
+            self.empty_fifo();
+            self.errors = errors;
+        }
+        self.enqueue(Received {
+            byte,
+            errors: 0,
+            looped: true,
+        });
     }
 
     fn take_byte(&mut self) -> u8 {
@@ -571,6 +577,13 @@ mod tests {
         rig.put(0, 2);
         assert_eq!(rig.get(5) & 3, 3);
         assert_eq!(rig.get(0), 2);
+        rig.put(4, 0);
+        rig.uart.receive(b"cd");
+        rig.put(4, 0x10);
+        rig.put(0, 3);
+        rig.put(4, 0);
+        let seen: Vec<u8> = (0..3).map(|_| rig.get(0)).collect();
+        assert_eq!(seen, b"\x03cd", "the line's byte comes again");
     }
 
     #[test]
