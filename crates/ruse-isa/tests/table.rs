@@ -195,7 +195,7 @@ proptest! {
     fn no_word_is_decoded_wrongly(word: u32) {
         for xlen in [Xlen::Rv32, Xlen::Rv64] {
             check_word(word | 3, xlen);
-            let half = decode(word & !3 | word % 3, xlen);
+            let half = decode((word & !3) | (word % 3), xlen);
             prop_assert!(half.is_none_or(|i| i.len == 2));
         }
     }
