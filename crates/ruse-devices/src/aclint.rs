@@ -40,6 +40,8 @@ pub struct Aclint {
     clock: Arc<dyn Clock>,
     harts: Vec<Hart>,
     waker: Option<Arc<dyn Wake>>,
+    /// What [`Self::poll`] last said; the maximum for none.
+    next: u64,
 }
 
 impl Aclint {
@@ -64,11 +66,12 @@ impl Aclint {
             clock,
             harts,
             waker: None,
+            next: u64::MAX,
         }
     }
 
-    /// Has `waker` called whenever the guest moves a deadline, for a run loop
-    /// that sleeps until the one it knows.
+    /// Has `waker` called when the guest moves the next deadline forward, for
+    /// a run loop that sleeps until the one it knows.
     pub fn set_waker(&mut self, waker: Arc<dyn Wake>) {
         self.waker = Some(waker);
     }
@@ -85,12 +88,17 @@ impl Aclint {
                 next = next.min(hart.mtimecmp);
             }
         }
+        self.next = next;
         (next != u64::MAX).then_some(next)
     }
 
-    fn deadline_moved(&mut self) {
+    /// Polls after a deadline was moved, or time itself (`always`).
+    fn deadline_moved(&mut self, always: bool) {
+        let known = self.next;
         self.poll();
-        if let Some(waker) = &self.waker {
+        if let Some(waker) = &self.waker
+            && (always || self.next < known)
+        {
             waker.wake();
         }
     }
@@ -131,7 +139,7 @@ impl Aclint {
             };
             hart.mtimecmp = merge(hart.mtimecmp);
         }
-        self.deadline_moved();
+        self.deadline_moved(offset == MTIME);
     }
 }
 
@@ -176,7 +184,7 @@ impl Device for Aclint {
             hart.msip_line.set(false);
         }
         self.clock.set(0);
-        self.deadline_moved();
+        self.deadline_moved(true);
     }
 
     fn node(&self) -> DtNode {
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_a_deadline_wakes_the_sleeper() {
+    fn an_earlier_deadline_wakes_the_sleeper() {
         #[derive(Default)]
         struct Count(AtomicU32);
         impl Wake for Count {
@@ -275,8 +283,13 @@ mod tests {
         let (mut aclint, clock, lines) = two_harts();
         let count = Arc::new(Count::default());
         aclint.set_waker(count.clone());
+        for (deadline, wakes) in [(9, 1), (12, 1), (11, 2), (u64::MAX, 2)] {
+            aclint.write(0x4000, Width::B8, deadline).unwrap();
+            assert_eq!(count.0.load(Ordering::Relaxed), wakes, "{deadline}");
+        }
+        aclint.write(0xbff8, Width::B8, 1).unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 3, "all deadlines moved");
         aclint.write(0x4000, Width::B8, 9).unwrap();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
         aclint.write(0, Width::B4, 1).unwrap();
         clock.retire(20);
         aclint.poll();

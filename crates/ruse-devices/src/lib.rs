@@ -8,6 +8,23 @@
 //!
 //! Each chip implements [`ruse_bus::Device`] and describes itself to the
 //! device tree; a board adds where it sits and which interrupt it has.
+//!
+//! ```
+//! use ruse_bus::{Device, IrqLine, Width};
+//! use ruse_devices::{ConsoleOut, Uart};
+//!
+//! struct Screen;
+//! impl ConsoleOut for Screen {
+//!     fn write(&mut self, bytes: &[u8]) {
+//!         assert_eq!(bytes, b"!");
+//!     }
+//! }
+//!
+//! let mut uart = Uart::new(IrqLine::disconnected(), Box::new(Screen));
+//! uart.write(0, Width::B1, b'!'.into())?;
+//! assert_eq!(uart.read(5, Width::B1)?, 0x60, "ready for the next byte");
+//! # Ok::<(), ruse_bus::AccessFault>(())
+//! ```
 
 pub mod aclint;
 pub mod backend;

@@ -8,6 +8,18 @@
 //! kernel's and outlive the death of this process, `kill -9` included; once
 //! `flush` returned after that, they outlive a power failure. Nothing is
 //! cached here.
+//!
+//! ```
+//! use ruse_disk::{Disk, RawDisk, create_sparse};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("disk.img");
+//! create_sparse(&path, 64 << 30)?; // takes no space yet
+//! let mut disk = RawDisk::open(&path, false)?;
+//! disk.write_at(512, b"second sector")?;
+//! disk.flush()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 mod memory;

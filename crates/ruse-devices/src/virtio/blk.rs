@@ -37,8 +37,9 @@ const MAX_RANGES: usize = 64;
 const MAX_RANGE_SECTORS: u32 = 1 << 18;
 const RANGE_SIZE: usize = 16;
 const RANGE_UNMAP: u32 = 1;
-/// How much is moved at a time: some of a cache, many of a system call.
-const BUFFER: usize = 256 << 10;
+/// How much is moved at a time: many pages a system call, yet little enough to
+/// be still in the host's cache when it is copied on.
+const BUFFER: usize = 64 << 10;
 const ID_LEN: usize = 20;
 
 /// Why a request fails, as its status says.
