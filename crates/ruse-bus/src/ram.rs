@@ -255,6 +255,44 @@ impl Ram {
         Ok(())
     }
 
+    /// Replaces the value at `pa` by `new` if it is `old`, in one atomic
+    /// step, and returns what was there.
+    ///
+    /// # Errors
+    /// [`AccessFault`] outside RAM, when misaligned, or for a width other
+    /// than 4 or 8 bytes.
+    pub fn compare_exchange(
+        &self,
+        pa: u64,
+        width: Width,
+        old: u64,
+        new: u64,
+    ) -> Result<u64, AccessFault> {
+        let at = self.at(pa, width.bytes())?;
+        if pa & (width.bytes() - 1) != 0 {
+            return Err(AccessFault);
+        }
+        let order = (Ordering::SeqCst, Ordering::SeqCst);
+        // SAFETY: in bounds and aligned, as in `load`.
+        let found = unsafe {
+            match width {
+                Width::B4 => (*at.cast::<AtomicU32>())
+                    .compare_exchange((old as u32).to_le(), (new as u32).to_le(), order.0, order.1)
+                    .map(|v| u64::from(u32::from_le(v)))
+                    .map_err(|v| u64::from(u32::from_le(v))),
+                Width::B8 => (*at.cast::<AtomicU64>())
+                    .compare_exchange(old.to_le(), new.to_le(), order.0, order.1)
+                    .map(u64::from_le)
+                    .map_err(u64::from_le),
+                _ => return Err(AccessFault),
+            }
+        };
+        if found.is_ok() {
+            self.note_store(pa, width.bytes());
+        }
+        Ok(found.unwrap_or_else(|other| other))
+    }
+
     /// Copies guest memory at `pa` into `out`.
     ///
     /// # Errors

@@ -1,0 +1,386 @@
+//! From guest code to blocks: fetches, decodes and lowers.
+//!
+//! A block starts where control arrives and goes on, past conditional
+//! branches that are not taken, until an instruction that always leaves, the
+//! end of the page, or [`MAX_INSTRUCTIONS`].
+
+use ruse_bus::{AccessFault, PAGE_SIZE, Width};
+use ruse_isa::{Extension, Inst, Opcode, RegClass, Xlen, decode};
+
+use crate::base::{Rv32, Rv64};
+use crate::code::{Block, Key, Mark};
+use crate::csr::status;
+use crate::engine::{Cursor, Handler, Op, Slot};
+use crate::exec;
+use crate::hart::{F0, Hart, SINK};
+use crate::trap::{Cause, Trap};
+
+/// The longest block, in instructions: their number fits [`Op::aux`], and
+/// half of any offset in the block too.
+const MAX_INSTRUCTIONS: u8 = 64;
+
+struct Builder {
+    xlen: Xlen,
+    /// The block's virtual address, modulo the page size: only page offsets
+    /// may enter into a block, which is shared by all mappings of its page.
+    start: u64,
+    fs_off: bool,
+    fp_seen: bool,
+    slots: Vec<Slot>,
+    marks: Vec<Mark>,
+    count: u8,
+    offset: u16,
+}
+
+impl Hart {
+    /// The block at `self.pc`, decoded if it has to be.
+    ///
+    /// # Errors
+    /// The exception that fetching it raises.
+    pub(crate) fn block_here(&mut self) -> Result<Cursor, Trap> {
+        let pc = self.pc;
+        if let Some(cursor) = self.code.jump(pc, self.ctx) {
+            return Ok(cursor);
+        }
+        let pa = match self.tlb.fetch(pc) {
+            Some(pa) => pa,
+            None => {
+                let pa = self.locate_fetch(pc, 2)?;
+                if self.tlb.fetch(pc) != Some(pa) {
+                    // Outside RAM, or guarded byte by byte.
+                    self.unlinked = crate::engine::Unlinked::NONE;
+                    return self.single_here();
+                }
+                pa
+            }
+        };
+        self.note_fetch(pc);
+        let fs_off = self.csrs.mstatus & status::FS == 0;
+        let mut key = Key {
+            pa,
+            second: 0,
+            fs_off,
+        };
+        let across = pa & (PAGE_SIZE - 1) == PAGE_SIZE - 2 && self.half(pa)? & 3 == 3;
+        if across {
+            key.second = self.second_page(pc)?;
+            self.unlinked = crate::engine::Unlinked::NONE;
+            if key.second == 0 {
+                return self.single_here();
+            }
+        }
+        if let Some(cursor) = self.code.find(key) {
+            if !across {
+                self.code.remember_jump(pc, self.ctx, cursor);
+            }
+            return Ok(cursor);
+        }
+        let mut builder = Builder::new(self.xlen, pc, fs_off);
+        if across {
+            let word = u32::from(self.half(pa)?) | u32::from(self.half(key.second)?) << 16;
+            builder.push_word(word);
+            self.guard_code(pa, 2);
+            self.guard_code(key.second, 2);
+        } else {
+            self.decode_run(&mut builder, pa)?;
+            self.guard_code(pa, u64::from(builder.offset));
+        }
+        let block = builder.finish();
+        let cursor = self.code.insert(key, block);
+        if !across {
+            self.code.remember_jump(pc, self.ctx, cursor);
+        }
+        Ok(cursor)
+    }
+
+    /// The instruction at `self.pc` alone, as a block that is used once.
+    ///
+    /// # Errors
+    /// The exception that fetching it raises.
+    pub(crate) fn single_here(&mut self) -> Result<Cursor, Trap> {
+        let word = self.fetch_word()?;
+        let mut builder = Builder::new(self.xlen, self.pc, self.csrs.mstatus & status::FS == 0);
+        builder.push_word(word);
+        let block = builder.finish();
+        Ok(self.code.insert_single(block))
+    }
+
+    /// The bits of the instruction at `self.pc`: 16 or 32 of them.
+    ///
+    /// # Errors
+    /// The exception that fetching them raises.
+    pub(crate) fn fetch_word(&mut self) -> Result<u32, Trap> {
+        let pc = self.pc;
+        let pa = self.locate_fetch(pc, 2)?;
+        let low = u32::from(self.half(pa)?);
+        if low & 3 != 3 {
+            return Ok(low);
+        }
+        let next = match self.xlen {
+            Xlen::Rv32 => u64::from((pc as u32).wrapping_add(2)),
+            Xlen::Rv64 => pc.wrapping_add(2),
+        };
+        let pa = self.locate_fetch(next, 2)?;
+        Ok(low | u32::from(self.half(pa)?) << 16)
+    }
+
+    fn half(&self, pa: u64) -> Result<u16, Trap> {
+        match self.bus.read(pa, Width::B2) {
+            Ok(half) => Ok(half as u16),
+            Err(AccessFault) => Err(Trap::new(Cause::InstructionAccessFault, self.pc)),
+        }
+    }
+
+    /// The guest-physical address after the page of `pc`, 0 if that page
+    /// cannot hold cached code.
+    fn second_page(&mut self, pc: u64) -> Result<u64, Trap> {
+        let next = match self.xlen {
+            Xlen::Rv32 => u64::from((pc as u32).wrapping_add(2)),
+            Xlen::Rv64 => pc.wrapping_add(2),
+        };
+        let pa = self.locate_fetch(next, 2)?;
+        self.note_fetch(next);
+        Ok(if self.tlb.fetch(next) == Some(pa) {
+            pa
+        } else {
+            0
+        })
+    }
+
+    fn decode_run(&self, builder: &mut Builder, start: u64) -> Result<(), Trap> {
+        let end = (start & !(PAGE_SIZE - 1)) + PAGE_SIZE;
+        let mut pa = start;
+        while pa < end && builder.count < MAX_INSTRUCTIONS {
+            let mut word = u32::from(self.half(pa)?);
+            if word & 3 == 3 {
+                if pa + 2 == end {
+                    break;
+                }
+                word |= u32::from(self.half(pa + 2)?) << 16;
+            }
+            pa += if word & 3 == 3 { 4 } else { 2 };
+            if builder.push_word(word) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that stores to decoded code are noticed.
+    fn guard_code(&mut self, pa: u64, len: u64) {
+        if self.bus.ram().mark_code(pa, len)
+            && let Some(host) = self.bus.ram().host_page(pa)
+        {
+            self.tlb.guard(host as u64);
+        }
+    }
+}
+
+impl Builder {
+    fn new(xlen: Xlen, pc: u64, fs_off: bool) -> Self {
+        Self {
+            xlen,
+            start: pc & (PAGE_SIZE - 1),
+            fs_off,
+            fp_seen: false,
+            slots: Vec::with_capacity(24),
+            marks: Vec::with_capacity(24),
+            count: 0,
+            offset: 0,
+        }
+    }
+
+    fn handler(&self, op: Opcode) -> Handler {
+        match self.xlen {
+            Xlen::Rv32 => exec::handler::<Rv32>(op),
+            Xlen::Rv64 => exec::handler::<Rv64>(op),
+        }
+    }
+
+    fn far(&self, op: Opcode) -> Handler {
+        match self.xlen {
+            Xlen::Rv32 => exec::i::far::<Rv32>(op),
+            Xlen::Rv64 => exec::i::far::<Rv64>(op),
+        }
+    }
+
+    fn jump(&self, near: bool) -> Handler {
+        match (self.xlen, near) {
+            (Xlen::Rv32, true) => exec::i::jump::<Rv32, false>,
+            (Xlen::Rv32, false) => exec::i::jump::<Rv32, true>,
+            (Xlen::Rv64, true) => exec::i::jump::<Rv64, false>,
+            (Xlen::Rv64, false) => exec::i::jump::<Rv64, true>,
+        }
+    }
+
+    fn push(&mut self, slot: Slot, len: u8) {
+        self.slots.push(slot);
+        self.marks.push(Mark {
+            offset: self.offset,
+            before: self.count,
+            len,
+        });
+    }
+
+    /// Whether the code `target` bytes from the block's start is on its page.
+    fn near(&self, target: i32) -> bool {
+        let at = self.start as i64 + i64::from(target);
+        (0..PAGE_SIZE as i64).contains(&at)
+    }
+
+    /// Lowers one instruction; true if it always leaves the block.
+    fn push_word(&mut self, word: u32) -> bool {
+        let len = if word & 3 == 3 { 4 } else { 2 };
+        let inst = decode(word, self.xlen).filter(|inst| self.legal(inst));
+        let leaves = match inst {
+            Some(inst) => self.push_inst(&inst),
+            None => {
+                self.push_illegal(word, len);
+                true
+            }
+        };
+        self.offset += u16::from(len);
+        self.count += 1;
+        leaves
+    }
+
+    fn legal(&self, inst: &Inst) -> bool {
+        let info = inst.op.info();
+        !(self.fs_off && is_float(info.extension)) && !(info.uses_rm && matches!(inst.rm, 5 | 6))
+    }
+
+    fn push_illegal(&mut self, word: u32, len: u8) {
+        let op = Op {
+            handler: exec::illegal,
+            imm: word as i32,
+            rd: 0,
+            rs1: 0,
+            rs2: 0,
+            aux: 0,
+        };
+        self.push(Slot::op(op), len);
+    }
+
+    fn push_inst(&mut self, inst: &Inst) -> bool {
+        let info = inst.op.info();
+        let register = |class: RegClass, n: u8| match class {
+            RegClass::F => F0 + n,
+            RegClass::X | RegClass::None => n,
+        };
+        let mut op = Op {
+            handler: self.handler(inst.op),
+            imm: inst.imm,
+            rd: match (info.rd, inst.rd) {
+                (RegClass::X, 0) => SINK,
+                (class, n) => register(class, n),
+            },
+            rs1: register(info.rs1, inst.rs1),
+            rs2: register(info.rs2, inst.rs2),
+            aux: 0,
+        };
+        if is_float(info.extension) && !self.fp_seen {
+            self.fp_seen = true;
+            let touch = Op {
+                handler: exec::float_touch,
+                imm: 0,
+                rd: 0,
+                rs1: 0,
+                rs2: 0,
+                aux: 0,
+            };
+            self.push(Slot::op(touch), inst.len);
+        }
+        if info.uses_rm {
+            op.aux = inst.rm;
+        }
+        if info.rs3 != RegClass::None {
+            op.imm = i32::from(register(info.rs3, inst.rs3));
+        }
+        let half = (self.offset / 2) as u8;
+        let after = half + inst.len / 2;
+        let own = i32::from(self.offset);
+        match inst.op {
+            Opcode::Auipc => op.aux = half,
+            Opcode::Jal => {
+                op.imm += own;
+                op.aux = self.count + 1;
+                op.rs1 = after;
+                let near = self.near(op.imm);
+                match (inst.rd, near) {
+                    (0, _) => op.handler = self.jump(near),
+                    (_, true) => {}
+                    (_, false) => op.handler = self.far(inst.op),
+                }
+                self.push_linked(op, inst.len);
+                return true;
+            }
+            Opcode::Jalr => {
+                op.aux = self.count + 1;
+                op.rs2 = after;
+                self.push(Slot::op(op), inst.len);
+                return true;
+            }
+            Opcode::Beq | Opcode::Bne | Opcode::Blt | Opcode::Bge | Opcode::Bltu | Opcode::Bgeu => {
+                op.imm += own;
+                op.aux = self.count + 1;
+                if !self.near(op.imm) {
+                    op.handler = self.far(inst.op);
+                }
+                self.push_linked(op, inst.len);
+                return false;
+            }
+            Opcode::Ecall
+            | Opcode::Ebreak
+            | Opcode::FenceI
+            | Opcode::Pause
+            | Opcode::Sret
+            | Opcode::Mret
+            | Opcode::Wfi
+            | Opcode::SfenceVma
+            | Opcode::SinvalVma
+            | Opcode::SfenceWInval
+            | Opcode::SfenceInvalIr
+            | Opcode::WrsNto
+            | Opcode::WrsSto => {
+                op.imm = own;
+                op.aux = self.count;
+                self.push(Slot::op(op), inst.len);
+                return true;
+            }
+            _ if info.extension == Extension::Zicsr => op.aux = self.count,
+            _ => {}
+        }
+        self.push(Slot::op(op), inst.len);
+        false
+    }
+
+    fn push_linked(&mut self, op: Op, len: u8) {
+        self.push(Slot::op(op), len);
+        self.push(Slot::link(), len);
+    }
+
+    /// Ends the block with a way out, for the case that none was there.
+    fn finish(mut self) -> Block {
+        let target = i32::from(self.offset);
+        let op = Op {
+            handler: self.jump(self.near(target)),
+            imm: target,
+            rd: 0,
+            rs1: 0,
+            rs2: 0,
+            aux: self.count,
+        };
+        self.push_linked(op, 0);
+        Block {
+            slots: self.slots.into(),
+            marks: self.marks.into(),
+        }
+    }
+}
+
+fn is_float(extension: Extension) -> bool {
+    matches!(
+        extension,
+        Extension::F | Extension::D | Extension::Zfh | Extension::Zfa
+    )
+}

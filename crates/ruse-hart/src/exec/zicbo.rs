@@ -1,0 +1,83 @@
+//! Zicbom, Zicboz and Zicbop: cache-block operations on blocks of 64 bytes
+//! (unprivileged manual, "CMO").
+//!
+//! There is no cache: management operations check that they may be executed
+//! and that the block may be accessed, prefetches do nothing.
+
+use super::memory;
+use crate::base::Base;
+use crate::csr::envcfg;
+use crate::engine::{Cursor, go};
+use crate::hart::Hart;
+use crate::trap::Privilege;
+
+/// Size of a cache block, in bytes.
+const BLOCK: u64 = 64;
+
+/// Whether a field of `menvcfg` and `senvcfg` enables an operation here.
+fn enabled(h: &Hart, field: u64) -> bool {
+    match h.privilege {
+        Privilege::Machine => true,
+        Privilege::Supervisor => h.csrs.menvcfg & field != 0,
+        Privilege::User => h.csrs.menvcfg & h.csrs.senvcfg & field != 0,
+    }
+}
+
+fn manage<X: Base>(h: &mut Hart, c: Cursor, field: u64) -> Cursor {
+    if !enabled(h, field) {
+        return h.illegal(c);
+    }
+    let va = X::addr(h.r[c.op().rs1 as usize]);
+    match h.cache_block(va) {
+        Ok(()) => go!(h, c.next()),
+        Err(trap) => h.fault(c, trap),
+    }
+}
+
+pub(crate) fn cbo_inval<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    // CBIE in U-mode: senvcfg may be any nonzero value, as menvcfg.
+    let user_ok = h.privilege != Privilege::User || h.csrs.senvcfg & envcfg::CBIE != 0;
+    if !user_ok || (h.privilege < Privilege::Machine && h.csrs.menvcfg & envcfg::CBIE == 0) {
+        return h.illegal(c);
+    }
+    let va = X::addr(h.r[c.op().rs1 as usize]);
+    match h.cache_block(va) {
+        Ok(()) => go!(h, c.next()),
+        Err(trap) => h.fault(c, trap),
+    }
+}
+
+pub(crate) fn cbo_clean<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    manage::<X>(h, c, envcfg::CBCFE)
+}
+
+pub(crate) fn cbo_flush<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    manage::<X>(h, c, envcfg::CBCFE)
+}
+
+pub(crate) fn cbo_zero<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    if !enabled(h, envcfg::CBZE) {
+        return h.illegal(c);
+    }
+    let va = X::addr(h.r[c.op().rs1 as usize]);
+    let first = va & !(BLOCK - 1);
+    for offset in (0..BLOCK).step_by(8) {
+        if let Err(mut trap) = h.store_slow(first + offset, 8, 0) {
+            trap.tval = va;
+            return h.fault(c, trap);
+        }
+    }
+    memory::after_slow(h, c)
+}
+
+pub(crate) fn prefetch_i<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    go!(h, c.next())
+}
+
+pub(crate) fn prefetch_r<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    go!(h, c.next())
+}
+
+pub(crate) fn prefetch_w<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    go!(h, c.next())
+}

@@ -1,0 +1,606 @@
+//! The hart itself: its state, and how it runs.
+
+use std::sync::Arc;
+
+use ruse_bus::{Bus, Clock, HartPins, Pages};
+use ruse_isa::Xlen;
+use ruse_softfloat::{Flags, Round};
+
+use crate::code::Code;
+use crate::csr::{Csrs, envcfg, status};
+use crate::engine::{self, Cursor, Unlinked};
+use crate::tlb::Tlb;
+use crate::trap::{Cause, Privilege, Trap, irq};
+
+/// Index in [`Hart::r`] of what is written to `x0`.
+pub(crate) const SINK: u8 = 32;
+/// Index in [`Hart::r`] of `f0`.
+pub(crate) const F0: u8 = 64;
+/// How many traps without a retired instruction in between are a lockup.
+const LOCKUP: u32 = 10_000;
+/// Address spaces whose decoded links are kept apart.
+const CONTEXTS: usize = 8;
+
+/// What a hart is built from.
+pub struct HartConfig {
+    /// `mhartid`.
+    pub hartid: u64,
+    /// The width of the integer registers.
+    pub xlen: Xlen,
+    /// The guest-physical address space.
+    pub bus: Arc<Bus>,
+    /// The interrupt pins.
+    pub pins: Arc<HartPins>,
+    /// The source of `time`.
+    pub clock: Arc<dyn Clock>,
+    /// Whether `menvcfg.ADUE` can be set, so that hardware updates the A and
+    /// D bits of page tables (Svadu); else they fault (Svade).
+    pub svadu: bool,
+    /// Whether an ECALL from S-mode leaves [`Hart::run`] with
+    /// [`Exit::SbiCall`] instead of trapping to M-mode.
+    pub sbi: bool,
+}
+
+/// Why [`Hart::run`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The instructions are used up, a pin changed, or the guest yields.
+    Quantum,
+    /// WFI with nothing pending.
+    Wait,
+    /// ECALL from S-mode, for the built-in SBI; `pc` is still at it.
+    SbiCall,
+    /// The hart traps for ever without retiring an instruction: its trap
+    /// handler itself cannot run.
+    Lockup(Trap),
+}
+
+/// One RISC-V hart.
+pub struct Hart {
+    /// x0 to x31, the sink of x0 at [`SINK`], f0 to f31 from [`F0`]. Indexed
+    /// by a byte, so that no bound needs checking.
+    pub(crate) r: [u64; 256],
+    /// Start of the block that is executing; between blocks, the next
+    /// instruction.
+    pub(crate) pc: u64,
+    /// Instructions left in this quantum.
+    pub(crate) budget: i64,
+    /// What the meaning of a virtual address depends on when it is executed:
+    /// address space, privilege, floating point off.
+    pub(crate) ctx: u64,
+    /// Whether NX is set and the dynamic rounding mode is RNE: host floating
+    /// point may then do.
+    pub(crate) float_fast: bool,
+    pub(crate) tlb: Tlb,
+    pub(crate) unlinked: Unlinked,
+    pub(crate) code: Code,
+    pub(crate) privilege: Privilege,
+    pub(crate) csrs: Csrs,
+    /// The RAM address and value that LR reserved.
+    pub(crate) reservation: Option<(u64, u64)>,
+    /// Whether `stimecmp` had been reached when last looked.
+    pub(crate) timer_hit: bool,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) xlen: Xlen,
+    pub(crate) hartid: u64,
+    pub(crate) svadu: bool,
+    pub(crate) sbi: bool,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) pins: Arc<HartPins>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// `retired() + budget`.
+    retired_at_zero: u64,
+    /// What the clock has been told.
+    published: u64,
+    pub(crate) last_trap_retired: u64,
+    pub(crate) futile_traps: u32,
+    last_trap: Option<Trap>,
+    stale_seen: u64,
+    guarded_seen: u64,
+    /// `satp` and the number of each address space that is remembered.
+    contexts: [(u64, u64); CONTEXTS],
+    next_context: u64,
+    /// A filter of the pages that `contexts` executed from.
+    fetched: [u64; 64],
+}
+
+impl Hart {
+    /// A hart in its reset state: M-mode, `pc` 0.
+    pub fn new(config: HartConfig) -> Self {
+        let mut hart = Self {
+            r: [0; 256],
+            pc: 0,
+            budget: 0,
+            ctx: 0,
+            float_fast: false,
+            tlb: Tlb::new(),
+            unlinked: Unlinked::NONE,
+            code: Code::new(),
+            privilege: Privilege::Machine,
+            csrs: Csrs::new(config.xlen),
+            reservation: None,
+            timer_hit: false,
+            exit: None,
+            xlen: config.xlen,
+            hartid: config.hartid,
+            svadu: config.svadu,
+            sbi: config.sbi,
+            bus: config.bus,
+            pins: config.pins,
+            clock: config.clock,
+            retired_at_zero: 0,
+            published: 0,
+            last_trap_retired: 0,
+            futile_traps: 0,
+            last_trap: None,
+            stale_seen: 0,
+            guarded_seen: 0,
+            contexts: [(0, 0); CONTEXTS],
+            next_context: 1,
+            fetched: [0; 64],
+        };
+        hart.reset();
+        hart
+    }
+
+    /// Back to the reset state. The count of retired instructions goes on.
+    pub fn reset(&mut self) {
+        self.r = [0; 256];
+        self.pc = 0;
+        self.privilege = Privilege::Machine;
+        self.csrs = Csrs::new(self.xlen);
+        self.reservation = None;
+        self.exit = None;
+        self.futile_traps = 0;
+        self.code.clear();
+        self.refresh_float();
+        self.flush_tlb();
+    }
+
+    /// Runs about `instructions` instructions: blocks are not cut, so that it
+    /// may be up to 64 more. Returns earlier when there is a reason to.
+    pub fn run(&mut self, instructions: u64) -> Exit {
+        self.start(instructions);
+        // Whatever other harts and devices did in between may have broken a
+        // reservation; giving it up is always allowed.
+        self.reservation = None;
+        let exit = loop {
+            if let Some(exit) = self.exit.take() {
+                break exit;
+            }
+            if self.budget <= 0 {
+                break Exit::Quantum;
+            }
+            self.take_interrupt();
+            let generation = self.code.generation();
+            match self.block_here() {
+                Ok(cursor) => {
+                    if self.code.generation() == generation {
+                        self.unlinked.set(cursor, self.ctx);
+                    }
+                    self.unlinked = Unlinked::NONE;
+                    engine::run(self, cursor);
+                }
+                Err(trap) => {
+                    self.unlinked = Unlinked::NONE;
+                    self.exception(trap);
+                }
+            }
+        };
+        self.finish();
+        exit
+    }
+
+    /// Executes exactly one instruction, or takes one trap or interrupt.
+    pub fn step(&mut self) -> Exit {
+        self.start(1);
+        let due = self.interrupt_due().is_some();
+        if due {
+            self.take_interrupt();
+        } else {
+            match self.single_here() {
+                Ok(cursor) => engine::run(self, cursor),
+                Err(trap) => self.exception(trap),
+            }
+        }
+        self.unlinked = Unlinked::NONE;
+        let exit = self.exit.take().unwrap_or(Exit::Quantum);
+        self.finish();
+        exit
+    }
+
+    fn start(&mut self, instructions: u64) {
+        let retired = self.retired();
+        self.budget = instructions.min(i64::MAX as u64) as i64;
+        self.retired_at_zero = retired.wrapping_add(self.budget as u64);
+        self.unlinked = Unlinked::NONE;
+        self.pins.take_attention();
+        self.check_timer();
+        self.catch_up();
+    }
+
+    fn finish(&mut self) {
+        self.unlinked = Unlinked::NONE;
+        let retired = self.retired();
+        self.retired_at_zero = retired;
+        self.budget = 0;
+        self.publish(retired);
+    }
+
+    fn publish(&mut self, retired: u64) {
+        self.clock.retire(retired.wrapping_sub(self.published));
+        self.published = retired;
+    }
+
+    /// Ends the quantum at the end of the current block, without losing count.
+    pub(crate) fn end_quantum(&mut self) {
+        self.retired_at_zero = self.retired();
+        self.budget = 0;
+    }
+
+    /// Instructions retired since the hart was made.
+    pub fn retired(&self) -> u64 {
+        self.retired_at_zero.wrapping_sub(self.budget as u64)
+    }
+
+    /// `time`, when `retired` instructions have been.
+    pub(crate) fn time_at(&mut self, retired: u64) -> u64 {
+        self.publish(retired);
+        self.clock.now()
+    }
+
+    /// `stimecmp` or its enable was written.
+    pub(crate) fn timer_written(&mut self, retired: u64) {
+        self.publish(retired);
+        self.check_timer();
+    }
+
+    fn check_timer(&mut self) {
+        self.timer_hit = self.sstc_enabled() && self.clock.now() >= self.csrs.stimecmp;
+    }
+
+    /// Takes in what other harts and devices did to code.
+    fn catch_up(&mut self) {
+        let ram = self.bus.ram().clone();
+        match ram.guarded_since(&mut self.guarded_seen) {
+            None => {}
+            Some(Pages::All) => self.tlb.guard_all(),
+            Some(Pages::Some(pages)) => {
+                for host in pages.into_iter().filter_map(|page| ram.host_page(page)) {
+                    self.tlb.guard(host as u64);
+                }
+            }
+        }
+        self.sync_code();
+    }
+
+    /// FENCE.I: drops decoded code that was overwritten since. No operation
+    /// of a block may be executing, or the current one must leave.
+    pub fn sync_code(&mut self) {
+        let ram = self.bus.ram().clone();
+        match ram.stale_since(&mut self.stale_seen) {
+            None => return,
+            Some(Pages::All) => self.code.clear(),
+            Some(Pages::Some(pages)) => {
+                for page in pages {
+                    self.code.drop_page(page);
+                }
+            }
+        }
+        self.unlinked = Unlinked::NONE;
+        self.forget_contexts();
+    }
+
+    /// SFENCE.VMA for everything.
+    pub fn flush_tlb(&mut self) {
+        self.tlb.flush_all();
+        self.forget_contexts();
+    }
+
+    /// SFENCE.VMA for `size` bytes from virtual address `va`.
+    pub fn flush_tlb_range(&mut self, va: u64, size: u64) {
+        const MANY: u64 = 64 << 12;
+        if size > MANY {
+            self.flush_tlb();
+            return;
+        }
+        let mut at = va & !0xfff;
+        let end = va.saturating_add(size.max(1));
+        while at < end {
+            self.flush_tlb_page(at);
+            match at.checked_add(0x1000) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+    }
+
+    pub(crate) fn flush_tlb_page(&mut self, va: u64) {
+        let large = self.tlb.flush_page(va);
+        let (word, bit) = Self::fetch_bit(va);
+        if large || self.fetched[word] & bit != 0 {
+            self.forget_contexts();
+        }
+    }
+
+    fn fetch_bit(va: u64) -> (usize, u64) {
+        let page = va >> 12;
+        let hash = (page ^ page >> 12) as usize & 0xfff;
+        (hash >> 6, 1 << (hash & 63))
+    }
+
+    /// Code at `va` was looked up by its virtual address.
+    pub(crate) fn note_fetch(&mut self, va: u64) {
+        let (word, bit) = Self::fetch_bit(va);
+        self.fetched[word] |= bit;
+    }
+
+    /// No virtual address means what it did.
+    fn forget_contexts(&mut self) {
+        self.contexts = [(0, 0); CONTEXTS];
+        self.fetched = [0; 64];
+        self.mode_changed();
+    }
+
+    /// Privilege, `mstatus` or `satp` changed: selects TLB arrays and context.
+    pub(crate) fn mode_changed(&mut self) {
+        let data = self.tlb_mode(self.data_privilege());
+        let fetch = match self.privilege {
+            Privilege::User => crate::tlb::Mode::User,
+            Privilege::Supervisor => crate::tlb::Mode::Supervisor,
+            Privilege::Machine => crate::tlb::Mode::Machine,
+        };
+        self.tlb.select(data, fetch);
+        let fs_off = u64::from(self.csrs.mstatus & status::FS == 0);
+        let space = self.context();
+        self.ctx = space << 3 | (self.privilege as u64) << 1 | fs_off;
+    }
+
+    /// The number of the current address space.
+    fn context(&mut self) -> u64 {
+        let satp = self.csrs.satp;
+        if let Some((_, number)) = self
+            .contexts
+            .iter()
+            .find(|(key, number)| *key == satp && *number != 0)
+        {
+            return *number;
+        }
+        let number = self.next_context;
+        self.next_context += 1;
+        self.contexts[number as usize % CONTEXTS] = (satp, number);
+        number
+    }
+
+    /// Ends the block before the instruction at `c`.
+    pub(crate) fn leave_before(&mut self, c: Cursor) -> Cursor {
+        let mark = self.code.mark(c);
+        self.move_to(u64::from(mark.offset), u64::from(mark.before));
+        Cursor::LEAVE
+    }
+
+    /// Ends the block after the instruction at `c`.
+    pub(crate) fn leave_after(&mut self, c: Cursor) -> Cursor {
+        let mark = self.code.mark(c);
+        self.move_to(
+            u64::from(mark.offset) + u64::from(mark.len),
+            u64::from(mark.before) + 1,
+        );
+        Cursor::LEAVE
+    }
+
+    /// Ends the block and the quantum after the instruction at `c`.
+    pub(crate) fn end_after(&mut self, c: Cursor) -> Cursor {
+        self.leave_after(c);
+        self.end_quantum();
+        Cursor::LEAVE
+    }
+
+    /// Moves from the block's start to `offset` bytes after it, having
+    /// retired `count` instructions.
+    pub(crate) fn move_to(&mut self, offset: u64, count: u64) {
+        self.pc = self.pc.wrapping_add(offset);
+        if self.xlen == Xlen::Rv32 {
+            self.pc &= 0xffff_ffff;
+        }
+        self.budget -= count as i64;
+    }
+
+    /// The instruction at `c` raises an exception.
+    #[cold]
+    pub(crate) fn fault(&mut self, c: Cursor, trap: Trap) -> Cursor {
+        self.leave_before(c);
+        self.exception(trap);
+        Cursor::LEAVE
+    }
+
+    /// The instruction at `self.pc` raises an exception.
+    pub(crate) fn exception(&mut self, trap: Trap) {
+        let trap = match self.xlen {
+            Xlen::Rv32 => Trap {
+                tval: trap.tval as u32 as i32 as i64 as u64,
+                ..trap
+            },
+            Xlen::Rv64 => trap,
+        };
+        log::trace!("hart {}: {:?} at {:#x}", self.hartid, trap, self.pc);
+        self.last_trap = Some(trap);
+        self.take_trap(trap);
+        if self.futile_traps > LOCKUP {
+            self.futile_traps = 0;
+            self.exit = Some(Exit::Lockup(trap));
+        }
+    }
+
+    /// The instruction at `c` is illegal as things stand.
+    #[cold]
+    pub(crate) fn illegal(&mut self, c: Cursor) -> Cursor {
+        self.leave_before(c);
+        let word = self.fetch_word().unwrap_or(0);
+        self.exception(Trap::new(Cause::IllegalInstruction, u64::from(word)));
+        Cursor::LEAVE
+    }
+
+    /// Whether an access moved an interrupt line.
+    pub(crate) fn device_stirred(&self) -> bool {
+        self.pins.take_attention()
+    }
+
+    /// The rounding mode that field `rm` selects, if it is a valid one.
+    #[inline(always)]
+    pub(crate) fn round(&self, rm: u8) -> Option<Round> {
+        Round::from_bits(if rm == 7 { self.csrs.frm } else { rm })
+    }
+
+    /// Accrues floating-point exception flags.
+    #[inline(always)]
+    pub(crate) fn raise(&mut self, flags: Flags) {
+        if self.csrs.fflags | flags.bits() != self.csrs.fflags {
+            self.csrs.fflags |= flags.bits();
+            self.refresh_float();
+        }
+    }
+
+    pub(crate) fn refresh_float(&mut self) {
+        self.float_fast = self.csrs.frm == 0 && self.csrs.fflags & Flags::NX.bits() != 0;
+    }
+
+    // What the board and a debugger see.
+
+    /// The address of the next instruction.
+    pub fn pc(&self) -> u64 {
+        self.pc
+    }
+
+    /// Continues at `pc` (bit 0 is ignored).
+    pub fn set_pc(&mut self, pc: u64) {
+        self.pc = match self.xlen {
+            Xlen::Rv32 => pc & 0xffff_fffe,
+            Xlen::Rv64 => pc & !1,
+        };
+    }
+
+    /// Integer register `n` (0 to 31); on RV32 sign-extended.
+    pub fn x(&self, n: u8) -> u64 {
+        self.r[usize::from(n & 31)]
+    }
+
+    /// Sets integer register `n` (1 to 31; x0 stays zero).
+    pub fn set_x(&mut self, n: u8, value: u64) {
+        if n & 31 != 0 {
+            self.r[usize::from(n & 31)] = match self.xlen {
+                Xlen::Rv32 => value as i32 as i64 as u64,
+                Xlen::Rv64 => value,
+            };
+        }
+    }
+
+    /// Floating-point register `n` (0 to 31), NaN-boxed.
+    pub fn f(&self, n: u8) -> u64 {
+        self.r[usize::from(F0 + (n & 31))]
+    }
+
+    /// Sets floating-point register `n` (0 to 31).
+    pub fn set_f(&mut self, n: u8, value: u64) {
+        self.r[usize::from(F0 + (n & 31))] = value;
+    }
+
+    /// `mhartid`.
+    pub fn hartid(&self) -> u64 {
+        self.hartid
+    }
+
+    /// The width of the integer registers.
+    pub fn xlen(&self) -> Xlen {
+        self.xlen
+    }
+
+    /// The current privilege mode.
+    pub fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// Changes the privilege mode.
+    pub fn set_privilege(&mut self, privilege: Privilege) {
+        self.privilege = privilege;
+        self.mode_changed();
+    }
+
+    /// A CSR as M-mode would read it.
+    pub fn csr(&mut self, csr: u16) -> Option<u64> {
+        let retired = self.retired();
+        self.csr_read(csr, retired)
+    }
+
+    /// Writes a CSR as M-mode would; false if there is none or it is
+    /// read-only.
+    pub fn set_csr(&mut self, csr: u16, value: u64) -> bool {
+        if csr >> 10 & 3 == 3 {
+            return false;
+        }
+        let retired = self.retired();
+        self.csr_write(csr, value, retired).is_some()
+    }
+
+    /// The last exception taken.
+    pub fn last_trap(&self) -> Option<Trap> {
+        self.last_trap
+    }
+
+    /// Starts in S-mode at `pc`, as over SBI firmware ("HSM extension"):
+    /// everything is delegated, translation and interrupts are off.
+    pub fn enter_supervisor(&mut self, pc: u64, a0: u64, a1: u64) {
+        self.csrs = Csrs::new(self.xlen);
+        let csrs = &mut self.csrs;
+        csrs.medeleg = 0xb1ff;
+        csrs.mideleg = irq::S_LEVEL;
+        csrs.mcounteren = 0xffff_ffff;
+        csrs.scounteren = 0xffff_ffff;
+        let pbmte = if self.xlen == Xlen::Rv64 {
+            envcfg::PBMTE
+        } else {
+            0
+        };
+        let adue = if self.svadu { envcfg::ADUE } else { 0 };
+        csrs.menvcfg = envcfg::STCE | envcfg::CBIE | envcfg::CBCFE | envcfg::CBZE | pbmte | adue;
+        csrs.pmp.set_addr(0, u64::MAX);
+        csrs.pmp.set_config(0, 0x1f);
+        self.privilege = Privilege::Supervisor;
+        self.reservation = None;
+        self.refresh_float();
+        self.set_pc(pc);
+        self.set_x(10, a0);
+        self.set_x(11, a1);
+        self.flush_tlb();
+        self.sync_code();
+    }
+
+    /// Whether an enabled interrupt is pending, whatever the global enables:
+    /// what ends WFI.
+    pub fn interrupt_pending(&self) -> bool {
+        self.mip() & self.csrs.mie != 0
+    }
+
+    /// When the supervisor timer will fire, in `mtime` ticks, if it is armed
+    /// and has not yet.
+    pub fn timer_deadline(&self) -> Option<u64> {
+        (self.sstc_enabled()
+            && self.csrs.stimecmp != u64::MAX
+            && self.clock.now() < self.csrs.stimecmp)
+            .then_some(self.csrs.stimecmp)
+    }
+
+    /// Arms the supervisor timer (SBI `set_timer`).
+    pub fn set_stimecmp(&mut self, ticks: u64) {
+        self.csrs.stimecmp = ticks;
+    }
+
+    /// Sets or clears the supervisor software interrupt (SBI `send_ipi`).
+    pub fn set_ssip(&mut self, level: bool) {
+        if level {
+            self.csrs.mip |= irq::SSI;
+        } else {
+            self.csrs.mip &= !irq::SSI;
+        }
+    }
+}

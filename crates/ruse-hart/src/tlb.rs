@@ -1,0 +1,327 @@
+//! The software TLB, whose hit is a compare and a host access.
+//!
+//! There is one set of arrays for each way in which data and code may be
+//! accessed ([`Mode`]), each with separate arrays for fetches, loads and
+//! stores, so that a change of privilege or of `mstatus.SUM` switches arrays
+//! instead of emptying them. An entry is only made where every access of its
+//! kind to the whole page is allowed and has no side effect: RAM, allowed by
+//! PMP, accessed (and dirty, for stores) in its page table, and, for stores,
+//! without decoded code. Everything else takes the slow path of `mmu`.
+//!
+//! This module dereferences host addresses: what `Ram::host_page` gave stays
+//! valid for as long as the RAM lives, and the hart holds the RAM.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use ruse_bus::{PAGE_SHIFT, PAGE_SIZE};
+
+use crate::mmu::Access;
+
+/// log2 of the entries in one array.
+const INDEX_BITS: u32 = 9;
+const ENTRIES: usize = 1 << INDEX_BITS;
+/// No address has this tag: its low bits are never all set in a lookup.
+const INVALID: u64 = u64::MAX;
+
+/// One page's translation: the host address of a byte is its virtual address
+/// plus `addend`. For fetches, which only find decoded code, it is the
+/// guest-physical address.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry {
+    tag: u64,
+    addend: u64,
+}
+
+const EMPTY: Entry = Entry {
+    tag: INVALID,
+    addend: 0,
+};
+
+type Array = [Entry; ENTRIES];
+
+/// Ways to access memory that need separate translations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    /// As U-mode.
+    User,
+    /// As S-mode, user pages out of reach.
+    Supervisor,
+    /// As S-mode with `mstatus.SUM` set.
+    SupervisorUser,
+    /// As M-mode: physical addresses.
+    Machine,
+}
+
+const MODES: usize = 4;
+
+#[derive(Clone)]
+struct Set {
+    arrays: [Box<Array>; 3],
+    used: bool,
+}
+
+/// The TLB of one hart.
+pub(crate) struct Tlb {
+    /// The arrays of the current data mode; they point into `sets`.
+    load: *const Array,
+    store: *const Array,
+    sets: [Set; MODES],
+    mode: Mode,
+    fetch_mode: Mode,
+    /// The span of virtual addresses mapped by leaves larger than a page, in
+    /// the lower and in the upper half of the address space, since the last
+    /// `flush_all`: decoded code may outlive the translations it came by.
+    large: [(u64, u64); 2],
+}
+
+// SAFETY: the pointers lead into the boxes that the structure owns, and the
+// host addresses in the entries belong to RAM that may be used from any thread.
+unsafe impl Send for Tlb {}
+
+/// A value that one load or store moves.
+pub(crate) trait Scalar: Copy {
+    /// Size in bytes.
+    const SIZE: u64;
+    /// # Safety
+    /// `at` must be a valid, aligned address of guest RAM.
+    unsafe fn load(at: *const u8) -> u64;
+    /// # Safety
+    /// `at` must be a valid, aligned address of guest RAM.
+    unsafe fn store(at: *mut u8, value: u64);
+}
+
+macro_rules! scalar {
+    ($($int:ty, $atomic:ty;)*) => {$(
+        impl Scalar for $int {
+            const SIZE: u64 = size_of::<$int>() as u64;
+            #[inline(always)]
+            unsafe fn load(at: *const u8) -> u64 {
+                // SAFETY: the caller's promise.
+                let raw = unsafe { (*at.cast::<$atomic>()).load(Ordering::Relaxed) };
+                u64::from(<$int>::from_le(raw))
+            }
+            #[inline(always)]
+            unsafe fn store(at: *mut u8, value: u64) {
+                // SAFETY: the caller's promise.
+                unsafe { (*at.cast::<$atomic>()).store((value as $int).to_le(), Ordering::Relaxed) };
+            }
+        }
+    )*};
+}
+scalar! { u8, AtomicU8; u16, AtomicU16; u32, AtomicU32; u64, AtomicU64; }
+
+/// Spreads pages whose numbers differ by a power of two.
+#[inline(always)]
+fn index(va: u64) -> usize {
+    ((va >> PAGE_SHIFT) ^ (va >> (PAGE_SHIFT + INDEX_BITS))) as usize & (ENTRIES - 1)
+}
+
+/// The tag that an access at `va` must find; a misaligned one finds none.
+#[inline(always)]
+fn tag(va: u64, size: u64) -> u64 {
+    va & (!(PAGE_SIZE - 1) | (size - 1))
+}
+
+impl Tlb {
+    pub(crate) fn new() -> Self {
+        let array = || {
+            vec![EMPTY; ENTRIES]
+                .into_boxed_slice()
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("the length is the array's"))
+        };
+        let sets: [Set; MODES] = std::array::from_fn(|_| Set {
+            arrays: [array(), array(), array()],
+            used: false,
+        });
+        let mut tlb = Self {
+            load: std::ptr::null(),
+            store: std::ptr::null(),
+            sets,
+            mode: Mode::Machine,
+            fetch_mode: Mode::Machine,
+            large: [(u64::MAX, 0); 2],
+        };
+        tlb.select(Mode::Machine, Mode::Machine);
+        tlb
+    }
+
+    /// Switches to the arrays of these modes.
+    #[inline]
+    pub(crate) fn select(&mut self, data: Mode, fetch: Mode) {
+        self.mode = data;
+        self.fetch_mode = fetch;
+        let set = &self.sets[data as usize];
+        self.load = &raw const *set.arrays[Access::Load as usize];
+        self.store = &raw const *set.arrays[Access::Store as usize];
+    }
+
+    /// Loads from `va` if its page is at hand and the access is aligned.
+    #[inline(always)]
+    pub(crate) fn load<T: Scalar>(&self, va: u64) -> Option<u64> {
+        // SAFETY: `select` points `load` at a live array; `index` is in range.
+        let entry = unsafe { &(&*self.load)[index(va)] };
+        if entry.tag == tag(va, T::SIZE) {
+            // SAFETY: the entry maps the page of `va` to host RAM, and the
+            // tag proves alignment, so the access ends inside the page.
+            Some(unsafe { T::load(va.wrapping_add(entry.addend) as *const u8) })
+        } else {
+            None
+        }
+    }
+
+    /// Stores to `va` if its page is at hand and the access is aligned.
+    #[inline(always)]
+    pub(crate) fn store<T: Scalar>(&self, va: u64, value: u64) -> bool {
+        // SAFETY: as in `load`.
+        let entry = unsafe { &(&*self.store)[index(va)] };
+        if entry.tag == tag(va, T::SIZE) {
+            // SAFETY: as in `load`.
+            unsafe { T::store(va.wrapping_add(entry.addend) as *mut u8, value) };
+            true
+        } else {
+            false
+        }
+    }
+
+    fn array(&mut self, access: Access) -> &mut Array {
+        let mode = if access == Access::Fetch {
+            self.fetch_mode
+        } else {
+            self.mode
+        };
+        let set = &mut self.sets[mode as usize];
+        set.used = true;
+        &mut set.arrays[access as usize]
+    }
+
+    /// The guest-physical address behind a fetch at `va`, if its page is at
+    /// hand.
+    #[inline]
+    pub(crate) fn fetch(&self, va: u64) -> Option<u64> {
+        let entry = &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize][index(va)];
+        (entry.tag == va & !(PAGE_SIZE - 1)).then(|| va.wrapping_add(entry.addend))
+    }
+
+    /// Keeps the page of `va` at hand for accesses of one kind in the current
+    /// mode. `to` is the host address of that page, for fetches the guest's;
+    /// `leaf` the size in bytes of the mapping that it is part of.
+    pub(crate) fn fill(&mut self, va: u64, access: Access, to: u64, leaf: u64) {
+        let page = va & !(PAGE_SIZE - 1);
+        if leaf > PAGE_SIZE {
+            let (low, high) = &mut self.large[(va >> 63) as usize];
+            *low = (*low).min(va & !(leaf - 1));
+            *high = (*high).max(va | (leaf - 1));
+        }
+        self.array(access)[index(va)] = Entry {
+            tag: page,
+            addend: to.wrapping_sub(page),
+        };
+    }
+
+    /// Forgets all translations, and that there were large pages.
+    pub(crate) fn flush_all(&mut self) {
+        self.flush();
+        self.large = [(u64::MAX, 0); 2];
+    }
+
+    /// Forgets all translations.
+    pub(crate) fn flush(&mut self) {
+        for set in self.sets.iter_mut().filter(|set| set.used) {
+            for array in &mut set.arrays {
+                array.fill(EMPTY);
+            }
+            set.used = false;
+        }
+    }
+
+    /// Forgets the mapping that covers `va`. True if that may have been a
+    /// large page: then all translations are gone.
+    pub(crate) fn flush_page(&mut self, va: u64) -> bool {
+        let (low, high) = self.large[(va >> 63) as usize];
+        if (low..=high).contains(&va) {
+            self.flush();
+            return true;
+        }
+        let page = va & !(PAGE_SIZE - 1);
+        for array in self.sets.iter_mut().flat_map(|set| &mut set.arrays) {
+            let entry = &mut array[index(va)];
+            if entry.tag == page {
+                *entry = EMPTY;
+            }
+        }
+        false
+    }
+
+    /// Forgets the stores to the page at `host`.
+    pub(crate) fn guard(&mut self, host: u64) {
+        for set in &mut self.sets {
+            for entry in &mut set.arrays[Access::Store as usize][..] {
+                if entry.tag.wrapping_add(entry.addend) == host {
+                    *entry = EMPTY;
+                }
+            }
+        }
+    }
+
+    /// Forgets all stores.
+    pub(crate) fn guard_all(&mut self) {
+        for set in &mut self.sets {
+            set.arrays[Access::Store as usize].fill(EMPTY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_aligned_and_modes_are_apart() {
+        let mut page = [0u64; 512];
+        page[1] = 0x1122_3344_5566_7788;
+        let host = page.as_mut_ptr() as u64;
+        let mut tlb = Tlb::new();
+        tlb.select(Mode::User, Mode::User);
+        tlb.fill(0x7000, Access::Load, host, PAGE_SIZE);
+        assert_eq!(tlb.load::<u64>(0x7008), Some(0x1122_3344_5566_7788));
+        assert_eq!(tlb.load::<u16>(0x700a), Some(0x5566));
+        assert_eq!(tlb.load::<u16>(0x7009), None);
+        assert_eq!(tlb.load::<u8>(0x7fff), Some(0));
+        assert_eq!(tlb.load::<u8>(0x8000), None);
+        assert!(!tlb.store::<u8>(0x7000, 1));
+        tlb.select(Mode::Supervisor, Mode::Supervisor);
+        assert_eq!(tlb.load::<u64>(0x7008), None);
+        tlb.select(Mode::User, Mode::User);
+        tlb.flush_page(0x7abc);
+        assert_eq!(tlb.load::<u64>(0x7008), None);
+        tlb.fill(0x7000, Access::Store, host, PAGE_SIZE);
+        assert!(tlb.store::<u32>(0x7004, 5));
+        assert_eq!(page[0], 5 << 32);
+        tlb.guard(host);
+        assert!(!tlb.store::<u32>(0x7004, 5));
+    }
+
+    #[test]
+    fn a_fence_for_one_address_covers_its_large_page() {
+        let mut page = [0u64; 512];
+        let host = page.as_mut_ptr() as u64;
+        let mut tlb = Tlb::new();
+        tlb.fill(0x40_3000, Access::Load, host, 2 << 20);
+        tlb.fill(0x90_0000, Access::Load, host, PAGE_SIZE);
+        tlb.flush_page(0x90_0000);
+        assert!(tlb.load::<u8>(0x40_3000).is_some());
+        tlb.flush_page(0x5f_f000);
+        assert!(tlb.load::<u8>(0x40_3000).is_none());
+    }
+
+    #[test]
+    fn the_invalid_tag_matches_nothing() {
+        let tlb = Tlb::new();
+        assert_eq!(tlb.load::<u64>(u64::MAX), None);
+        assert_eq!(tlb.load::<u8>(u64::MAX), None);
+    }
+}
