@@ -52,7 +52,7 @@ static const char *request(u32 type, u64 sector, void *data, u32 length, bool re
 
 void disk_init(void)
 {
-    disk.trouble = "there is no disk";
+    disk.trouble = "none is plugged in";
     struct device *d = NULL;
     for (u32 i = 0; i < beliefs.device_count && !d; i++)
         if (beliefs.devices[i].virtio_id == 2)

@@ -55,13 +55,17 @@ static void remember(const char *line)
 
 bool read_line(const char *prompt, char line[LINE_MAX])
 {
-    int n = 0;
+    int n = 0, c;
     bool too_long = false;
     u32 look = remembered;          /* which line of the history is shown */
+    /* A ctrl-C that ended a command has done its work: it must not end a line too. */
+    if (uart_cancelled())
+        while ((c = uart_get()) >= 0 && c != CTRL('C'))
+            ;
     uart_clear_cancel();
     show(prompt);
     for (;;) {
-        int c = uart_wait();
+        c = uart_wait();
         bool after_return = last_was_return;
         last_was_return = c == '\r';
         if (c == '\n' && after_return)
@@ -79,6 +83,7 @@ bool read_line(const char *prompt, char line[LINE_MAX])
             remember(line);
             return true;
         case CTRL('C'):
+            uart_clear_cancel();
             show("^C\r\n");
             return false;
         case CTRL('H'):
@@ -99,6 +104,7 @@ bool read_line(const char *prompt, char line[LINE_MAX])
         case ESCAPE:
             c = escape_sequence();
             if (c == CTRL('C')) {
+                uart_clear_cancel();
                 show("^C\r\n");
                 return false;
             }

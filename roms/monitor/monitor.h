@@ -229,7 +229,7 @@ struct frame {
 };
 
 /* A lesson may look at a trap first; true: it has dealt with it. */
-extern bool (*trap_hook)(struct frame *f);
+extern bool (*volatile trap_hook)(struct frame *f);
 const char *cause_name(u64 cause);
 const char *privilege_name(u64 mstatus);
 /* Try something that may trap: set, do it, ask. */

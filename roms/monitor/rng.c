@@ -13,7 +13,7 @@ const char *rng_read(void *to, u32 n, u32 *got)
         if (beliefs.devices[i].virtio_id == 4)
             d = &beliefs.devices[i];
     if (!d)
-        return "there is none";
+        return "no such device is plugged in";
     if (!rng.ready) {
         const char *error = virtio_begin(&rng, d, 0, &virtio_spare_queue);
         if (error)

@@ -10,7 +10,7 @@
 #define IRQ_TIMER       7
 #define IRQ_EXTERNAL    11
 
-bool (*trap_hook)(struct frame *f);
+bool (*volatile trap_hook)(struct frame *f);
 
 static volatile bool probing, probe_hit;
 static volatile u32 nested;
@@ -114,7 +114,7 @@ static void explain(const struct frame *f, const char *title)
         else
             print(" (bits %04x)", (u32)*(u16 *)f->mepc);
     }
-    print("\n    mcause  <- 0x%016lx  why it stopped: %s\n", f->mcause, cause_name(f->mcause));
+    print("\n    mcause  <- 0x%016lx  why: %s\n", f->mcause, cause_name(f->mcause));
     print("    mtval   <- 0x%016lx  %s\n", f->mtval,
           f->mcause == 2 ? "the bits of the instruction, or 0"
           : f->mcause == 3 || (f->mcause >= 8 && f->mcause <= 11) ? "no detail for this cause"
@@ -157,7 +157,8 @@ void trap_handler(struct frame *f)
         f->mepc += instruction_length(f->mepc);
         return;
     }
-    if (trap_hook && trap_hook(f))
+    bool (*hook)(struct frame *) = trap_hook;
+    if (hook && hook(f))
         return;
     explain(f, "trap");
     print("    Nothing is lost: I return to the prompt.\n");
