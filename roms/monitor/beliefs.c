@@ -81,10 +81,13 @@ static void line_devices(void)
         slots += device_is(&beliefs.devices[i], "virtio,mmio");
         used += beliefs.devices[i].virtio_id != 0;
     }
-    print("  devices  %u; %u of them virtio slots", beliefs.device_count, slots);
+    print("  devices  %u in the device tree", beliefs.device_count);
+    if (slots)
+        print(", %u of them virtio slots: %u in use", slots, used);
+    print("\n");
     if (!used)
-        print(", all empty");
-    const char *before = ", with: ";
+        return;
+    const char *before = "  virtio   ";
     for (u32 i = 0; i < beliefs.device_count; i++) {
         if (beliefs.devices[i].virtio_id) {
             print("%s%s", before, virtio_name(beliefs.devices[i].virtio_id));
@@ -115,9 +118,10 @@ void show_banner(void)
 
 void show_beliefs(void)
 {
-    print("The board calls itself \"%s\". I read the rest in a device tree of %u bytes\n"
-          "at 0x%lx, and then asked the devices.\n",
-          beliefs.model ? beliefs.model : "(nothing)", beliefs.tree_size, (u64)beliefs.tree);
+    print("I read this in a device tree of %u bytes at 0x%lx, and asked the devices.\n",
+          beliefs.tree_size, (u64)beliefs.tree);
+    if (beliefs.model)
+        print("  board    %s\n", beliefs.model);
     short_version();
     if (uart)
         print("  console  %s, irq %u, %s\n", uart->name, uart->irq,

@@ -107,7 +107,8 @@ static void do_write(char *args)
     memset(sector_buffer, 0, SECTOR);
     memcpy(sector_buffer, args, n);     /* a line is shorter than a sector */
     if (disk_ok(disk_write(sector, sector_buffer)) && disk_ok(disk_flush()))
-        print("Sector %lu now holds your %lu bytes and then zeros, flushed.\n", sector, n);
+        print("Sector %lu now holds your %lu byte%s and then zeros, flushed.\n", sector, n,
+              n == 1 ? "" : "s");
 }
 
 static void do_fill(char *args)

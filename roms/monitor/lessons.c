@@ -209,8 +209,8 @@ static void crash_hard(void)
 static void crash_void(void)
 {
     u64 a = nowhere();
-    print("I point mtvec to 0x%lx, where nothing is, and trap. The hart will jump there,\n"
-          "fault on that, jump there, fault, for ever: nothing in here can help.\n"
+    print("I point mtvec to 0x%lx, where nothing is, and trap. The hart will jump\n"
+          "there, fault on that, jump there, fault, for ever: nothing in here can help.\n"
           "Look at it from outside.\n", a);
     interrupts_off();
     csr_write(mtvec, a);

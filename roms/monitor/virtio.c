@@ -50,7 +50,7 @@ struct virtq virtio_disk_queue, virtio_spare_queue;
 const char *virtio_name(u32 id)
 {
     static const char *const names[] = {
-        "empty", "network card", "disk", "console", "random numbers", "balloon", "io memory",
+        "empty", "network", "disk", "console", "entropy", "balloon", "io memory",
         "rpmsg", "scsi", "9p files", "wlan", "serial", "caif", "balloon", "?", "?", "gpu",
         "clock", "input", "socket", "crypto", "?", "pstore", "iommu", "memory", "sound",
         "shared files", "persistent memory",
