@@ -515,6 +515,11 @@ impl Hart {
         self.xlen
     }
 
+    /// The guest-physical address space.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
     /// The current privilege mode.
     pub fn privilege(&self) -> Privilege {
         self.privilege
