@@ -1,0 +1,80 @@
+//! What a run loop sleeps on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use ruse_bus::Wake;
+
+/// A bell that ends the current or the next sleep. Ringing it while nobody
+/// sleeps costs one atomic exchange.
+#[derive(Default)]
+pub(crate) struct Bell {
+    rung: AtomicBool,
+    asleep: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Bell {
+    /// Sleeps until the bell rings, at most for `limit`. Returns at once if
+    /// it has rung since the last call.
+    pub(crate) fn sleep(&self, limit: Option<Duration>) {
+        let mut asleep = crate::lock(&self.asleep);
+        *asleep = true;
+        // SeqCst with `wake`: either it sees a sleeper, or we see the ring.
+        if !self.rung.load(Ordering::SeqCst) {
+            let quiet = |_: &mut bool| !self.rung.load(Ordering::SeqCst);
+            asleep = match limit {
+                Some(limit) => match self.condition.wait_timeout_while(asleep, limit, quiet) {
+                    Ok((guard, _)) => guard,
+                    Err(poisoned) => poisoned.into_inner().0,
+                },
+                None => self
+                    .condition
+                    .wait_while(asleep, quiet)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
+            };
+        }
+        *asleep = false;
+        self.rung.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            // The lock makes sure that a sleeper waits already.
+            let _asleep = crate::lock(&self.asleep);
+            self.condition.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_ring_ends_this_sleep_or_the_next() {
+        let bell = Arc::new(Bell::default());
+        let start = Instant::now();
+        bell.wake();
+        bell.sleep(None);
+        let ringer = std::thread::spawn({
+            let bell = bell.clone();
+            move || {
+                std::thread::sleep(Duration::from_millis(20));
+                bell.wake();
+            }
+        });
+        bell.sleep(None);
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        ringer.join().unwrap();
+        let start = Instant::now();
+        bell.sleep(Some(Duration::from_millis(5)));
+        assert!(start.elapsed() >= Duration::from_millis(5), "no ring left");
+    }
+}

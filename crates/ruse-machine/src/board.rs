@@ -1,0 +1,277 @@
+//! What is on the board, where, and how it is wired: one table, from which
+//! both the bus and the device tree are made.
+
+use std::sync::{Arc, Mutex};
+
+use ruse_bus::{Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake};
+use ruse_devices::virtio::{self, Blk, Console, Rng, VirtioMmio};
+use ruse_devices::{
+    Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
+};
+
+use crate::bell::Bell;
+use crate::clock::{GuestWall, HostClock, HostWall, SharedWall};
+use crate::config::{MachineConfig, Port, Time};
+use crate::console::SharedOut;
+use crate::error::MachineError;
+use crate::layout;
+use crate::lock;
+
+/// Interrupt numbers of a hart's pins (privileged manual, "mip").
+const MSIP: u32 = 3;
+const MTIP: u32 = 7;
+const SEIP: u32 = 9;
+const MEIP: u32 = 11;
+/// In place of an interrupt number: not connected.
+const NOT_CONNECTED: u32 = 0xffff_ffff;
+
+/// Where a device's interrupt lines lead.
+#[derive(Clone, Copy)]
+pub(crate) enum Wires {
+    /// It has none.
+    None,
+    /// To this input of the PLIC.
+    Plic(u32),
+    /// To these two pins of every hart.
+    Harts([u32; 2]),
+}
+
+/// A row of the table.
+pub(crate) struct Place {
+    pub(crate) name: &'static str,
+    pub(crate) base: u64,
+    pub(crate) size: u64,
+    pub(crate) wires: Wires,
+    pub(crate) device: Arc<Mutex<dyn Device>>,
+}
+
+/// The board, but for the harts and the boot ROM.
+pub(crate) struct Board {
+    pub(crate) bus: Bus,
+    pub(crate) places: Vec<Place>,
+    pub(crate) parts: Parts,
+}
+
+/// What the run loop and the SBI need of the board by name.
+pub(crate) struct Parts {
+    pub(crate) pins: Vec<Arc<HartPins>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wall: SharedWall,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) power: Arc<PowerRequest>,
+    pub(crate) out: SharedOut,
+    pub(crate) entropy: SharedEntropy,
+    pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
+    pub(crate) rtc: Arc<Mutex<GoldfishRtc>>,
+    pub(crate) uart: Arc<Mutex<Uart>>,
+    /// The device that input goes to.
+    pub(crate) input: Arc<Mutex<dyn ConsoleIn>>,
+}
+
+/// What of the configuration the board is made from; the rest is the boot's.
+pub(crate) struct BoardConfig {
+    pub(crate) harts: usize,
+    /// S-mode has the board to itself: what is M-mode's is left out.
+    pub(crate) sbi: bool,
+}
+
+impl Board {
+    /// Builds the board; takes the disks and the effects out of `config`.
+    pub(crate) fn new(
+        board: &BoardConfig,
+        config: &mut MachineConfig,
+    ) -> Result<Self, MachineError> {
+        let bell = Arc::new(Bell::default());
+        let waker = || Some(bell.clone() as Arc<dyn Wake>);
+        let clock: Arc<dyn Clock> = match config.time {
+            Time::Host => Arc::new(HostClock::new()),
+            Time::Virtual {
+                instructions_per_tick,
+                ..
+            } => Arc::new(VirtualClock::new(instructions_per_tick)),
+        };
+        let wall = SharedWall::new(match (config.time, config.wall_clock.take()) {
+            (Time::Virtual { epoch_nanos, .. }, _) => Box::new(GuestWall {
+                clock: clock.clone(),
+                epoch_nanos,
+            }),
+            (Time::Host, Some(wall)) => wall,
+            (Time::Host, None) => Box::new(HostWall),
+        });
+        let console = std::mem::replace(&mut config.console, Box::new(Discard));
+        let out = SharedOut::new(console);
+        let entropy = std::mem::replace(&mut config.entropy, Box::new(Zeroes));
+        let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
+        let disks = std::mem::take(&mut config.disks);
+        let wants_console = config.port == Port::Virtio;
+        let wanted = disks.len() + 1 + usize::from(wants_console);
+        if wanted > layout::VIRTIO_SLOTS {
+            return Err(MachineError::Slots {
+                wanted,
+                slots: layout::VIRTIO_SLOTS,
+            });
+        }
+
+        let ram = Arc::new(Ram::new(layout::RAM, config.memory)?);
+        let pins: Vec<_> = (0..board.harts)
+            .map(|_| Arc::new(HartPins::new(waker())))
+            .collect();
+        let to_pin = |pin: u32| move |pins: &Arc<HartPins>| IrqLine::new(pins.clone(), pin);
+        let power = Arc::new(PowerRequest::new(waker()));
+
+        let mut table = Table {
+            bus: Bus::new(ram.clone()),
+            places: Vec::new(),
+        };
+
+        // The interrupt controllers.
+        let machine_line = |pins| match board.sbi {
+            true => IrqLine::disconnected(),
+            false => to_pin(MEIP)(pins),
+        };
+        let contexts = pins
+            .iter()
+            .flat_map(|pins| [machine_line(pins), to_pin(SEIP)(pins)])
+            .collect();
+        let plic = Plic::new(layout::PLIC_SOURCES, contexts);
+        let irq = plic.sink();
+        let irq = |source| (Wires::Plic(source), IrqLine::new(irq.clone(), source));
+        let wires = Wires::Harts([if board.sbi { NOT_CONNECTED } else { MEIP }, SEIP]);
+        table.add("plic", layout::PLIC, plic::SIZE, wires, plic)?;
+        let aclint = if board.sbi {
+            None
+        } else {
+            let lines = |pin| pins.iter().map(to_pin(pin)).collect();
+            let aclint = Aclint::new(clock.clone(), lines(MSIP), lines(MTIP));
+            let wires = Wires::Harts([MSIP, MTIP]);
+            Some(table.add("clint", layout::CLINT, aclint::SIZE, wires, aclint)?)
+        };
+
+        // The other chips.
+        let finisher = TestFinisher::new(power.clone());
+        let wires = Wires::None;
+        table.add(
+            "test",
+            layout::FINISHER,
+            layout::FINISHER_SIZE,
+            wires,
+            finisher,
+        )?;
+        let (wires, line) = irq(layout::RTC_IRQ);
+        let rtc = GoldfishRtc::new(Box::new(wall.clone()), line);
+        let rtc = table.add("rtc", layout::RTC, layout::RTC_SIZE, wires, rtc)?;
+        let (wires, line) = irq(layout::UART_IRQ);
+        let uart = Uart::new(line, Box::new(out.clone()));
+        let uart = table.add("uart0", layout::UART, layout::UART_SIZE, wires, uart)?;
+
+        // The virtio devices, from the first slot on.
+        let mut slots = (0..).map(|slot: u32| {
+            let base = layout::VIRTIO + u64::from(slot) * layout::VIRTIO_STRIDE;
+            (base, irq(layout::VIRTIO_IRQ + slot))
+        });
+        let mut slot = || slots.next().expect("an endless iterator");
+        for disk in disks {
+            let (base, (wires, line)) = slot();
+            let device = VirtioMmio::new(Blk::new(disk), ram.clone(), line);
+            table.add("disk", base, virtio::SIZE, wires, device)?;
+        }
+        let (base, (wires, line)) = slot();
+        let rng = Rng::new(Box::new(entropy.clone()));
+        let device = VirtioMmio::new(rng, ram.clone(), line);
+        table.add("rng", base, virtio::SIZE, wires, device)?;
+        let mut input: Arc<Mutex<dyn ConsoleIn>> = uart.clone();
+        if wants_console {
+            let (base, (wires, line)) = slot();
+            let console = Console::new(Box::new(out.clone()));
+            let device = VirtioMmio::new(console, ram.clone(), line);
+            input = table.add("console", base, virtio::SIZE, wires, device)?;
+        }
+
+        let parts = Parts {
+            pins,
+            clock,
+            wall,
+            bell,
+            power,
+            out,
+            entropy,
+            aclint,
+            rtc,
+            uart,
+            input,
+        };
+        Ok(Self {
+            bus: table.bus,
+            places: table.places,
+            parts,
+        })
+    }
+}
+
+/// The table as it grows.
+struct Table {
+    bus: Bus,
+    places: Vec<Place>,
+}
+
+impl Table {
+    fn add<D: Device + 'static>(
+        &mut self,
+        name: &'static str,
+        base: u64,
+        size: u64,
+        wires: Wires,
+        device: D,
+    ) -> Result<Arc<Mutex<D>>, MapError> {
+        let device = Arc::new(Mutex::new(device));
+        self.bus.map(name, base, size, device.clone())?;
+        self.places.push(Place {
+            name,
+            base,
+            size,
+            wires,
+            device: device.clone(),
+        });
+        Ok(device)
+    }
+}
+
+impl Parts {
+    /// Takes a byte out of the serial port the way firmware would.
+    pub(crate) fn read_serial(&self) -> Option<u8> {
+        use ruse_bus::Width::B1;
+        const RBR: u64 = 0;
+        const LCR: u64 = 3;
+        const LSR: u64 = 5;
+        let mut uart = lock(&self.uart);
+        let divisor_latched = uart.read(LCR, B1).ok()? & 0x80 != 0;
+        if divisor_latched || uart.read(LSR, B1).ok()? & 1 == 0 {
+            return None;
+        }
+        uart.read(RBR, B1).ok().map(|byte| byte as u8)
+    }
+}
+
+/// One source of randomness for the entropy device and the device tree.
+#[derive(Clone)]
+pub(crate) struct SharedEntropy(Arc<Mutex<Box<dyn Entropy>>>);
+
+impl Entropy for SharedEntropy {
+    fn fill(&mut self, out: &mut [u8]) {
+        lock(&self.0).fill(out);
+    }
+}
+
+/// Stand-ins for what was taken out of a configuration.
+struct Discard;
+struct Zeroes;
+
+impl ruse_devices::ConsoleOut for Discard {
+    fn write(&mut self, _: &[u8]) {}
+}
+
+impl Entropy for Zeroes {
+    fn fill(&mut self, out: &mut [u8]) {
+        out.fill(0);
+    }
+}

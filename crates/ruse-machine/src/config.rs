@@ -1,0 +1,136 @@
+//! What a machine is built from.
+
+use ruse_devices::{ConsoleOut, Entropy, WallClock};
+use ruse_disk::Disk;
+use ruse_hart::Xlen;
+
+use crate::entropy::SeededEntropy;
+use crate::image::Image;
+
+/// What the guest's harts find at first.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// One program in M-mode, an ELF file or raw bytes for the start of RAM.
+    /// Every hart starts in it with its number in a0 and the device tree in
+    /// a1.
+    Bare {
+        /// The program.
+        image: Image,
+    },
+    /// Firmware in M-mode, an ELF file or raw bytes for the start of RAM,
+    /// which starts the kernel: OpenSBI's `fw_dynamic` is told where it is,
+    /// `fw_jump` expects it where it is loaded.
+    Firmware {
+        /// The firmware.
+        firmware: Image,
+        /// What it starts in S-mode: Linux, U-Boot or the like.
+        kernel: Option<Image>,
+        /// The kernel's initial RAM disk.
+        initrd: Option<Image>,
+        /// The kernel's command line.
+        cmdline: String,
+    },
+    /// No firmware: the kernel starts in S-mode, and its SBI calls are
+    /// answered by the machine.
+    Sbi {
+        /// The kernel.
+        kernel: Image,
+        /// Its initial RAM disk.
+        initrd: Option<Image>,
+        /// Its command line.
+        cmdline: String,
+    },
+}
+
+/// What kind of hart.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    /// The width of the integer registers; `None`: that of the boot image if
+    /// it is an ELF file, else 64 bits.
+    pub xlen: Option<Xlen>,
+    /// How many harts there are.
+    pub harts: usize,
+    /// Hardware updates the A and D bits of page tables (Svadu) where
+    /// `menvcfg.ADUE` allows it.
+    pub svadu: bool,
+}
+
+/// Where the guest's time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// From the host: a second is a second.
+    Host,
+    /// From counting instructions, so that a run is deterministic: same
+    /// images, same disks, no input from outside, same run. Waiting takes no
+    /// time.
+    Virtual {
+        /// Instructions in a tick of 100 ns.
+        instructions_per_tick: u64,
+        /// Time of day at power-on, in nanoseconds since 1970.
+        epoch_nanos: u64,
+    },
+}
+
+/// Which device what somebody types goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// The serial port.
+    Uart,
+    /// A virtio console, which the machine then has besides.
+    Virtio,
+}
+
+/// What a machine is built from. [`MachineConfig::new`] gives a default for
+/// everything but the boot images.
+pub struct MachineConfig {
+    /// What it boots.
+    pub boot: Boot,
+    /// Its harts.
+    pub cpu: Cpu,
+    /// Bytes of RAM.
+    pub memory: u64,
+    /// Its disks, first to last.
+    pub disks: Vec<Box<dyn Disk>>,
+    /// Where time comes from.
+    pub time: Time,
+    /// Where the guest prints to.
+    pub console: Box<dyn ConsoleOut>,
+    /// Which device input goes to.
+    pub port: Port,
+    /// Where the guest's randomness comes from.
+    pub entropy: Box<dyn Entropy>,
+    /// The time of day under [`Time::Host`]; `None`: the host's.
+    pub wall_clock: Option<Box<dyn WallClock>>,
+    /// Instructions a hart runs before the next one's turn.
+    pub quantum: u64,
+}
+
+impl MachineConfig {
+    /// One hart, 1 GiB of RAM, no disk, host time, output to nowhere, and
+    /// randomness that is the same each time.
+    pub fn new(boot: Boot) -> Self {
+        Self {
+            boot,
+            cpu: Cpu {
+                xlen: None,
+                harts: 1,
+                svadu: false,
+            },
+            memory: 1 << 30,
+            disks: Vec::new(),
+            time: Time::Host,
+            console: Box::new(Nowhere),
+            port: Port::Uart,
+            entropy: Box::new(SeededEntropy::new(0)),
+            wall_clock: None,
+            quantum: 20_000,
+        }
+    }
+}
+
+/// A console nobody looks at.
+struct Nowhere;
+
+impl ConsoleOut for Nowhere {
+    fn write(&mut self, _: &[u8]) {}
+}

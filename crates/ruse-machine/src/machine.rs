@@ -1,0 +1,234 @@
+//! A machine: harts on a board, with something to boot.
+
+use std::sync::Arc;
+
+use ruse_bus::Bus;
+use ruse_devices::Entropy;
+use ruse_hart::{Hart, HartConfig, Xlen};
+
+use crate::board::{Board, BoardConfig, Parts, Place};
+use crate::config::{Boot, MachineConfig, Time};
+use crate::console::Handle;
+use crate::error::MachineError;
+use crate::fdt::{self, Facts};
+use crate::layout;
+use crate::load::{self, Plan};
+use crate::rom::{Reset, Rom};
+
+/// What a hart is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It executes.
+    Running,
+    /// It waits for an interrupt.
+    Waiting,
+    /// The SBI has it stopped.
+    Stopped,
+    /// The SBI has it suspended, and an interrupt resumes it: after the call,
+    /// or at this address with this argument.
+    Suspended {
+        /// Address and argument.
+        resume: Option<(u64, u64)>,
+    },
+}
+
+/// A machine. It can be moved to the thread that is to run it.
+pub struct Machine {
+    pub(crate) harts: Vec<Hart>,
+    pub(crate) states: Vec<State>,
+    pub(crate) parts: Parts,
+    pub(crate) handle: Handle,
+    pub(crate) time: Time,
+    pub(crate) quantum: u64,
+    bus: Arc<Bus>,
+    places: Vec<Place>,
+    plan: Plan,
+    facts: Description,
+    dtb: Vec<u8>,
+}
+
+/// What the device tree says that does not change from boot to boot.
+struct Description {
+    xlen: Xlen,
+    svadu: bool,
+    harts: usize,
+    memory: u64,
+    sbi: bool,
+    cmdline: String,
+}
+
+impl Machine {
+    /// Builds a machine and loads what it boots.
+    ///
+    /// # Errors
+    /// [`MachineError`] if the configuration makes no machine, or its images
+    /// do not fit in.
+    pub fn new(mut config: MachineConfig) -> Result<Self, MachineError> {
+        let xlen = match config.cpu.xlen {
+            Some(xlen) => xlen,
+            None => load::xlen_of(&config.boot)?.unwrap_or(Xlen::Rv64),
+        };
+        let harts = config.cpu.harts;
+        if !(1..=layout::MAX_HARTS).contains(&harts) {
+            return Err(MachineError::Harts {
+                harts,
+                max: layout::MAX_HARTS,
+            });
+        }
+        let reach = (1 << 32) - layout::RAM;
+        if xlen == Xlen::Rv32 && config.memory > reach {
+            return Err(MachineError::MemoryFor32 {
+                size: config.memory,
+                max: reach,
+            });
+        }
+        let sbi = matches!(config.boot, Boot::Sbi { .. });
+        let board = Board::new(&BoardConfig { harts, sbi }, &mut config)?;
+        let Board {
+            mut bus,
+            places,
+            parts,
+        } = board;
+
+        let (cmdline, has_initrd) = match &config.boot {
+            Boot::Bare { .. } => (String::new(), false),
+            Boot::Firmware {
+                cmdline, initrd, ..
+            }
+            | Boot::Sbi {
+                cmdline, initrd, ..
+            } => (cmdline.clone(), initrd.is_some()),
+        };
+        let facts = Description {
+            xlen,
+            svadu: config.cpu.svadu,
+            harts,
+            memory: config.memory,
+            sbi,
+            cmdline,
+        };
+        // Where the initial RAM disk lies does not change the tree's size.
+        let draft = fdt::write(&facts.with(has_initrd.then_some(0..0), [0; 32]), &places)?;
+        let plan = Plan::new(&config.boot, xlen, bus.ram(), draft.len() as u64)?;
+        if !sbi {
+            let rom = Rom::new(&Reset {
+                xlen,
+                entry: plan.entry,
+                dtb: plan.dtb,
+                next: plan.next,
+            });
+            let rom = Arc::new(std::sync::Mutex::new(rom));
+            bus.map("rom", layout::ROM, layout::ROM_SIZE, rom)?;
+        }
+
+        let bus = Arc::new(bus);
+        let make_hart = |(hartid, pins): (usize, &Arc<_>)| {
+            Hart::new(HartConfig {
+                hartid: hartid as u64,
+                xlen,
+                bus: bus.clone(),
+                pins: Arc::clone(pins),
+                clock: parts.clock.clone(),
+                svadu: config.cpu.svadu,
+                sbi,
+            })
+        };
+        let mut machine = Self {
+            harts: parts.pins.iter().enumerate().map(make_hart).collect(),
+            states: vec![State::Stopped; harts],
+            handle: Handle::new(parts.bell.clone()),
+            time: config.time,
+            quantum: config.quantum.max(1),
+            parts,
+            bus,
+            places,
+            plan,
+            facts,
+            dtb: Vec::new(),
+        };
+        machine.start()?;
+        Ok(machine)
+    }
+
+    /// Loads memory and puts the harts where they start.
+    fn start(&mut self) -> Result<(), MachineError> {
+        let mut seed = [0; 32];
+        self.parts.entropy.fill(&mut seed);
+        let facts = self.facts.with(self.plan.initrd.clone(), seed);
+        self.dtb = fdt::write(&facts, &self.places)?;
+        self.plan.load(self.bus.ram(), &self.dtb)?;
+        for hart in &mut self.harts {
+            hart.reset();
+            hart.set_pc(layout::ROM);
+        }
+        self.states.fill(State::Running);
+        if self.facts.sbi {
+            self.states[1..].fill(State::Stopped);
+            self.harts[0].enter_supervisor(self.plan.entry, 0, self.plan.dtb);
+        }
+        Ok(())
+    }
+
+    /// The board's reset button.
+    ///
+    /// # Errors
+    /// [`MachineError`], though not for what [`Machine::new`] accepted.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        log::info!("reset");
+        self.bus.reset();
+        self.parts.clock.set(0);
+        self.parts.power.take();
+        self.start()
+    }
+
+    /// A handle for other threads, to type and to stop the machine.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The device tree that the guest finds.
+    pub fn dtb(&self) -> &[u8] {
+        &self.dtb
+    }
+
+    /// The harts.
+    pub fn harts(&self) -> &[Hart] {
+        &self.harts
+    }
+
+    /// The harts, to change them from outside.
+    pub fn harts_mut(&mut self) -> &mut [Hart] {
+        &mut self.harts
+    }
+
+    /// The guest-physical address space.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
+    /// Instructions retired by all harts.
+    pub fn retired(&self) -> u64 {
+        self.harts.iter().map(Hart::retired).sum()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.parts.out.flush();
+        self.handle.hang_up();
+    }
+}
+
+impl Description {
+    fn with(&self, initrd: Option<std::ops::Range<u64>>, seed: [u8; 32]) -> Facts<'_> {
+        Facts {
+            xlen: self.xlen,
+            svadu: self.svadu,
+            harts: self.harts,
+            memory: self.memory,
+            cmdline: &self.cmdline,
+            initrd,
+            seed,
+        }
+    }
+}
