@@ -2,8 +2,8 @@
 
 use super::memory;
 use ruse_softfloat::{
-    self as soft, F32, F64, Flags, Format, classify, convert, max, min, nan_box, sgnj, sgnjn,
-    sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
+    self as soft, F32, F64, Flags, Format, Round, classify, convert, max, min, nan_box, sgnj,
+    sgnjn, sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
 };
 
 use super::float::{
@@ -30,10 +30,10 @@ fused! { F64:
 }
 
 binary! { F64:
-    fadd_d add;
-    fsub_d sub;
-    fmul_d mul;
-    fdiv_d div;
+    fadd_d add add_nx;
+    fsub_d sub sub_nx;
+    fmul_d mul mul_nx;
+    fdiv_d div div_nx;
 }
 
 root! { F64:

@@ -2,8 +2,8 @@
 
 use super::memory;
 use ruse_softfloat::{
-    self as soft, F32, Flags, Format, classify, max, min, nan_box, sgnj, sgnjn, sgnjx, to_i32,
-    to_i64, to_u32, to_u64, unbox,
+    self as soft, F32, Flags, Format, Round, classify, max, min, nan_box, sgnj, sgnjn, sgnjx,
+    to_i32, to_i64, to_u32, to_u64, unbox,
 };
 
 use super::float::{
@@ -30,10 +30,10 @@ fused! { F32:
 }
 
 binary! { F32:
-    fadd_s add;
-    fsub_s sub;
-    fmul_s mul;
-    fdiv_s div;
+    fadd_s add add_nx;
+    fsub_s sub sub_nx;
+    fmul_s mul mul_nx;
+    fdiv_s div div_nx;
 }
 
 root! { F32:

@@ -1,32 +1,52 @@
 //! The shapes of floating-point instructions, for F, D, Zfh and Zfa.
 //!
-//! Arithmetic with the dynamic rounding mode tries the host's floating point
-//! first, where that is exact ([`Hart::float_fast`]); everything else is
+//! Arithmetic that rounds to nearest tries the host's floating point first:
+//! inline where the flags cannot matter (`Hart::float_fast`), out of line
+//! where the host can tell whether a result is exact. Everything else is
 //! computed by `ruse-softfloat`.
 
-use ruse_softfloat::{F16, F32, F64, Format, fast};
+use ruse_softfloat::{F16, F32, F64, Flags, Format, fast};
 
 /// The rounding-mode field that means "as `frm` says".
 pub(crate) const DYNAMIC: u8 = 7;
 
-/// Host arithmetic for a format, `None` where it may differ.
+/// Host arithmetic for a format, `None` where it may differ: for callers who
+/// have NX set, and, as `*_nx`, for those who need to know.
 pub(crate) trait Host: Format {
     fn add(_a: Self::Bits, _b: Self::Bits) -> Option<Self::Bits> {
+        None
+    }
+    fn add_nx(_a: Self::Bits, _b: Self::Bits) -> Option<(Self::Bits, Flags)> {
         None
     }
     fn sub(_a: Self::Bits, _b: Self::Bits) -> Option<Self::Bits> {
         None
     }
+    fn sub_nx(_a: Self::Bits, _b: Self::Bits) -> Option<(Self::Bits, Flags)> {
+        None
+    }
     fn mul(_a: Self::Bits, _b: Self::Bits) -> Option<Self::Bits> {
+        None
+    }
+    fn mul_nx(_a: Self::Bits, _b: Self::Bits) -> Option<(Self::Bits, Flags)> {
         None
     }
     fn div(_a: Self::Bits, _b: Self::Bits) -> Option<Self::Bits> {
         None
     }
+    fn div_nx(_a: Self::Bits, _b: Self::Bits) -> Option<(Self::Bits, Flags)> {
+        None
+    }
     fn sqrt(_a: Self::Bits) -> Option<Self::Bits> {
         None
     }
+    fn sqrt_nx(_a: Self::Bits) -> Option<(Self::Bits, Flags)> {
+        None
+    }
     fn mul_add(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits) -> Option<Self::Bits> {
+        None
+    }
+    fn mul_add_nx(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits) -> Option<(Self::Bits, Flags)> {
         None
     }
 }
@@ -34,41 +54,46 @@ pub(crate) trait Host: Format {
 impl Host for F16 {}
 
 macro_rules! host {
-    ($format:ident: $add:ident $sub:ident $mul:ident $div:ident $sqrt:ident $mul_add:ident) => {
-        impl Host for $format {
+    ($format:ident: $( $name:ident($($operand:ident)*) -> $result:ty = $function:ident; )*) => {
+        impl Host for $format {$(
             #[inline(always)]
-            fn add(a: Self::Bits, b: Self::Bits) -> Option<Self::Bits> {
-                fast::$add(a, b)
+            fn $name($($operand: Self::Bits),*) -> Option<$result> {
+                fast::$function($($operand),*)
             }
-            #[inline(always)]
-            fn sub(a: Self::Bits, b: Self::Bits) -> Option<Self::Bits> {
-                fast::$sub(a, b)
-            }
-            #[inline(always)]
-            fn mul(a: Self::Bits, b: Self::Bits) -> Option<Self::Bits> {
-                fast::$mul(a, b)
-            }
-            #[inline(always)]
-            fn div(a: Self::Bits, b: Self::Bits) -> Option<Self::Bits> {
-                fast::$div(a, b)
-            }
-            #[inline(always)]
-            fn sqrt(a: Self::Bits) -> Option<Self::Bits> {
-                fast::$sqrt(a)
-            }
-            #[inline(always)]
-            fn mul_add(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Option<Self::Bits> {
-                fast::$mul_add(a, b, c)
-            }
-        }
+        )*}
     };
 }
-host! { F32: add_f32 sub_f32 mul_f32 div_f32 sqrt_f32 mul_add_f32 }
-host! { F64: add_f64 sub_f64 mul_f64 div_f64 sqrt_f64 mul_add_f64 }
+host! { F32:
+    add(a b) -> Self::Bits = add_f32;
+    add_nx(a b) -> (Self::Bits, Flags) = add_f32_nx;
+    sub(a b) -> Self::Bits = sub_f32;
+    sub_nx(a b) -> (Self::Bits, Flags) = sub_f32_nx;
+    mul(a b) -> Self::Bits = mul_f32;
+    mul_nx(a b) -> (Self::Bits, Flags) = mul_f32_nx;
+    div(a b) -> Self::Bits = div_f32;
+    div_nx(a b) -> (Self::Bits, Flags) = div_f32_nx;
+    sqrt(a) -> Self::Bits = sqrt_f32;
+    sqrt_nx(a) -> (Self::Bits, Flags) = sqrt_f32_nx;
+    mul_add(a b c) -> Self::Bits = mul_add_f32;
+    mul_add_nx(a b c) -> (Self::Bits, Flags) = mul_add_f32_nx;
+}
+host! { F64:
+    add(a b) -> Self::Bits = add_f64;
+    add_nx(a b) -> (Self::Bits, Flags) = add_f64_nx;
+    sub(a b) -> Self::Bits = sub_f64;
+    sub_nx(a b) -> (Self::Bits, Flags) = sub_f64_nx;
+    mul(a b) -> Self::Bits = mul_f64;
+    mul_nx(a b) -> (Self::Bits, Flags) = mul_f64_nx;
+    div(a b) -> Self::Bits = div_f64;
+    div_nx(a b) -> (Self::Bits, Flags) = div_f64_nx;
+    sqrt(a) -> Self::Bits = sqrt_f64;
+    sqrt_nx(a) -> (Self::Bits, Flags) = sqrt_f64_nx;
+    mul_add(a b c) -> Self::Bits = mul_add_f64;
+}
 
 /// `Format: name operation;`: two operands, rounded.
 macro_rules! binary {
-    ($format:ident: $( $name:ident $op:ident; )*) => {$(
+    ($format:ident: $( $name:ident $op:ident $op_nx:ident; )*) => {$(
         pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
             #[inline(never)]
             fn slow(h: &mut Hart, c: Cursor) -> Cursor {
@@ -78,7 +103,12 @@ macro_rules! binary {
                 let Some(rm) = h.round(o.aux) else {
                     return h.illegal(c);
                 };
-                let (value, flags) = ruse_softfloat::$op::<$format>(a, b, rm);
+                let host = match rm {
+                    Round::Rne => <$format as Host>::$op_nx(a, b),
+                    _ => None,
+                };
+                let (value, flags) =
+                    host.unwrap_or_else(|| ruse_softfloat::$op::<$format>(a, b, rm));
                 h.raise(flags);
                 h.r[o.rd as usize] = nan_box::<$format>(value);
                 go!(h, c.next())
@@ -129,7 +159,12 @@ macro_rules! fused {
                 let Some(rm) = h.round(o.aux) else {
                     return h.illegal(c);
                 };
-                let (value, flags) = ruse_softfloat::mul_add::<$format>(x, y, z, rm);
+                let host = match rm {
+                    Round::Rne => <$format as Host>::mul_add_nx(x, y, z),
+                    _ => None,
+                };
+                let (value, flags) =
+                    host.unwrap_or_else(|| ruse_softfloat::mul_add::<$format>(x, y, z, rm));
                 h.raise(flags);
                 h.r[o.rd as usize] = nan_box::<$format>(value);
                 go!(h, c.next())
@@ -159,7 +194,12 @@ macro_rules! root {
                     return h.illegal(c);
                 };
                 let a = unbox::<$format>(h.r[o.rs1 as usize]);
-                let (value, flags) = ruse_softfloat::sqrt::<$format>(a, rm);
+                let host = match rm {
+                    Round::Rne => <$format as Host>::sqrt_nx(a),
+                    _ => None,
+                };
+                let (value, flags) =
+                    host.unwrap_or_else(|| ruse_softfloat::sqrt::<$format>(a, rm));
                 h.raise(flags);
                 h.r[o.rd as usize] = nan_box::<$format>(value);
                 go!(h, c.next())

@@ -2,8 +2,8 @@
 
 use super::memory;
 use ruse_softfloat::{
-    self as soft, F16, F32, F64, Flags, Format, classify, convert, max, min, nan_box, sgnj, sgnjn,
-    sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
+    self as soft, F16, F32, F64, Flags, Format, Round, classify, convert, max, min, nan_box, sgnj,
+    sgnjn, sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
 };
 
 use super::float::{
@@ -30,10 +30,10 @@ fused! { F16:
 }
 
 binary! { F16:
-    fadd_h add;
-    fsub_h sub;
-    fmul_h mul;
-    fdiv_h div;
+    fadd_h add add_nx;
+    fsub_h sub sub_nx;
+    fmul_h mul mul_nx;
+    fdiv_h div div_nx;
 }
 
 root! { F16:
