@@ -50,11 +50,17 @@ pub struct Ram {
     _backing: Backing,
     /// Per page, a bit for each 64-byte line that holds decoded code.
     code: Box<[AtomicU64]>,
+    /// Per page, how many more stores beside its code it takes until that is
+    /// dropped, and in the top byte how often that has happened.
+    patience: Box<[AtomicU32]>,
     /// Pages whose decoded code was overwritten.
     stale: PageNews,
     /// Pages that came to hold decoded code.
     guarded: PageNews,
 }
+
+/// Stores beside a page's decoded code before that is dropped the first time.
+const PATIENCE: u32 = 32;
 
 /// How many pages a [`PageNews`] remembers.
 const NEWS: usize = 4096;
@@ -158,12 +164,16 @@ impl Ram {
         let code = vec![0u64; pages].into_boxed_slice();
         // SAFETY: AtomicU64 has the size, alignment and validity of u64.
         let code = unsafe { Box::from_raw(Box::into_raw(code) as *mut [AtomicU64]) };
+        let patience = vec![0u32; pages].into_boxed_slice();
+        // SAFETY: AtomicU32 has the size, alignment and validity of u32.
+        let patience = unsafe { Box::from_raw(Box::into_raw(patience) as *mut [AtomicU32]) };
         Ok(Self {
             base,
             size,
             host,
             _backing: backing,
             code,
+            patience,
             stale: PageNews::default(),
             guarded: PageNews::default(),
         })
@@ -352,6 +362,10 @@ impl Ram {
         let page = self.page(pa);
         let old = self.code[page].fetch_or(Self::lines(pa, len.max(1)), Ordering::AcqRel);
         if old == 0 {
+            let patience = &self.patience[page];
+            let times = patience.load(Ordering::Relaxed) >> 24;
+            let stores = PATIENCE << times.min(16);
+            patience.store(times << 24 | stores, Ordering::Relaxed);
             self.guarded.push(pa & !(PAGE_SIZE - 1));
         }
         old == 0
@@ -377,10 +391,27 @@ impl Ram {
         let start = self.base + ((page as u64) << PAGE_SHIFT);
         let from = pa.max(start);
         let to = (pa + len).min(start + PAGE_SIZE);
-        if self.code[page].load(Ordering::Acquire) & Self::lines(from, to - from) != 0 {
+        let hit = self.code[page].load(Ordering::Acquire) & Self::lines(from, to - from) != 0;
+        if hit || self.lose_patience(page) {
             self.code[page].store(0, Ordering::Release);
             self.stale.push(start);
         }
+    }
+
+    /// Counts a store beside the decoded code of a page. True when there have
+    /// been so many that the code is likely to be a leftover: without it,
+    /// stores to the page are fast again. Each time it turns out that it was
+    /// not, twice as many are waited for.
+    fn lose_patience(&self, page: usize) -> bool {
+        let patience = &self.patience[page];
+        let old = patience.load(Ordering::Relaxed);
+        if old & 0xff_ffff != 0 {
+            patience.store(old - 1, Ordering::Relaxed);
+            return false;
+        }
+        let times = (old >> 24).saturating_add(1).min(0xff);
+        patience.store(times << 24, Ordering::Relaxed);
+        true
     }
 
     /// The pages whose decoded code went stale since `*seen` (0 at first),
@@ -449,6 +480,21 @@ mod tests {
         );
         assert!(!ram.has_code(0x8000_1000));
         assert_eq!(ram.stale_since(&mut stale), None);
+    }
+
+    #[test]
+    fn leftover_code_does_not_slow_stores_for_ever() {
+        let ram = Ram::new(0x8000_0000, 0x4000).unwrap();
+        for round in 0..4 {
+            ram.mark_code(0x8000_1000, 4);
+            let stores = (1..)
+                .find(|_| {
+                    ram.store(0x8000_1800, Width::B8, 1).unwrap();
+                    !ram.has_code(0x8000_1000)
+                })
+                .unwrap();
+            assert_eq!(stores, (PATIENCE << round) + 1);
+        }
     }
 
     #[test]

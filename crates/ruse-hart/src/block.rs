@@ -71,7 +71,7 @@ impl Hart {
         }
         if let Some(cursor) = self.code.find(key) {
             if !across {
-                self.code.remember_jump(pc, self.ctx, cursor);
+                self.code.remember_jump(pc, self.context_of(pc), cursor);
             }
             return Ok(cursor);
         }
@@ -88,7 +88,7 @@ impl Hart {
         let block = builder.finish();
         let cursor = self.code.insert(key, block);
         if !across {
-            self.code.remember_jump(pc, self.ctx, cursor);
+            self.code.remember_jump(pc, self.context_of(pc), cursor);
         }
         Ok(cursor)
     }
@@ -139,7 +139,6 @@ impl Hart {
             Xlen::Rv64 => pc.wrapping_add(2),
         };
         let pa = self.locate_fetch(next, 2)?;
-        self.note_fetch(next);
         Ok(if self.tlb.fetch(next) == Some(pa) {
             pa
         } else {

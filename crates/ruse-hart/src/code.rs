@@ -11,7 +11,7 @@ use crate::engine::{Cursor, Slot};
 /// log2 of the entries of the jump cache.
 const JUMP_BITS: u32 = 12;
 /// Host memory for decoded code, in bytes, before all of it is dropped.
-const CAPACITY: usize = 24 << 20;
+const CAPACITY: usize = 40 << 20;
 
 /// What a slot of a block stands for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +63,23 @@ impl Hasher for AddressHasher {
 }
 
 type AddressMap<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
+
+/// What the meaning of a virtual address depends on when it is executed:
+/// address space, privilege, floating point off. Code on pages that all address
+/// spaces share is found in any of them, by `global`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Context {
+    pub local: u64,
+    pub global: u64,
+}
+
+impl Context {
+    /// Whether what was found in context `ctx` holds here.
+    #[inline(always)]
+    pub(crate) fn includes(self, ctx: u64) -> bool {
+        ctx == self.local || ctx == self.global
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Jump {
@@ -120,9 +137,9 @@ impl Code {
 
     /// The block at virtual address `pc` in context `ctx`, if remembered.
     #[inline(always)]
-    pub(crate) fn jump(&self, pc: u64, ctx: u64) -> Option<Cursor> {
+    pub(crate) fn jump(&self, pc: u64, ctx: Context) -> Option<Cursor> {
         let jump = &self.jumps[(pc >> 1) as usize & ((1 << JUMP_BITS) - 1)];
-        (jump.pc == pc && jump.ctx == ctx).then_some(jump.target)
+        (jump.pc == pc && ctx.includes(jump.ctx)).then_some(jump.target)
     }
 
     /// Remembers where `pc` leads in `ctx`.

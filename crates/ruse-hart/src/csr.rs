@@ -521,9 +521,7 @@ impl Hart {
             return Effect::None;
         }
         if value != self.csrs.satp {
-            self.csrs.satp = value;
-            self.tlb.flush();
-            self.mode_changed();
+            self.change_address_space(value);
         }
         Effect::Leave
     }

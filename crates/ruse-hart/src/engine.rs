@@ -170,7 +170,7 @@ pub(crate) fn follow<X: Base, const FAR: bool>(h: &mut Hart, c: Cursor) -> Curso
     h.budget -= i64::from(o.aux);
     // SAFETY: the slot after an operation with a link is a `Link`.
     let link = unsafe { (*c.0.add(1)).link };
-    if h.budget > 0 && !link.target.is_null() && (!FAR || link.ctx == h.ctx) {
+    if h.budget > 0 && !link.target.is_null() && (!FAR || h.ctx.includes(link.ctx)) {
         return go!(h, Cursor(link.target));
     }
     // SAFETY: as above; the pointer is used only after this operation returned.

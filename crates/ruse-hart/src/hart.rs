@@ -6,7 +6,7 @@ use ruse_bus::{Bus, Clock, HartPins, Pages};
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
-use crate::code::Code;
+use crate::code::{Code, Context};
 use crate::csr::{Csrs, envcfg, status};
 use crate::engine::{self, Cursor, Unlinked};
 use crate::tlb::Tlb;
@@ -65,9 +65,7 @@ pub struct Hart {
     pub(crate) pc: u64,
     /// Instructions left in this quantum.
     pub(crate) budget: i64,
-    /// What the meaning of a virtual address depends on when it is executed:
-    /// address space, privilege, floating point off.
-    pub(crate) ctx: u64,
+    pub(crate) ctx: Context,
     /// Whether NX is set and the dynamic rounding mode is RNE: host floating
     /// point may then do.
     pub(crate) float_fast: bool,
@@ -99,9 +97,12 @@ pub struct Hart {
     guarded_seen: u64,
     /// `satp` and the number of each address space that is remembered.
     contexts: [(u64, u64); CONTEXTS],
+    /// The number of what all address spaces share.
+    global_context: u64,
     next_context: u64,
-    /// A filter of the pages that `contexts` executed from.
-    fetched: [u64; 64],
+    /// Filters of the pages that were executed from: in one address space,
+    /// and shared by all.
+    fetched: [[u64; 64]; 2],
 }
 
 impl Hart {
@@ -111,7 +112,10 @@ impl Hart {
             r: [0; 256],
             pc: 0,
             budget: 0,
-            ctx: 0,
+            ctx: Context {
+                local: 0,
+                global: 0,
+            },
             float_fast: false,
             tlb: Tlb::new(),
             unlinked: Unlinked::NONE,
@@ -136,8 +140,9 @@ impl Hart {
             stale_seen: 0,
             guarded_seen: 0,
             contexts: [(0, 0); CONTEXTS],
-            next_context: 1,
-            fetched: [0; 64],
+            global_context: 1,
+            next_context: 2,
+            fetched: [[0; 64]; 2],
         };
         hart.reset();
         hart
@@ -176,7 +181,7 @@ impl Hart {
             match self.block_here() {
                 Ok(cursor) => {
                     if self.code.generation() == generation {
-                        self.unlinked.set(cursor, self.ctx);
+                        self.unlinked.set(cursor, self.context_of(self.pc));
                     }
                     self.unlinked = Unlinked::NONE;
                     engine::run(self, cursor);
@@ -288,13 +293,29 @@ impl Hart {
             }
         }
         self.unlinked = Unlinked::NONE;
-        self.forget_contexts();
+        self.forget_all();
     }
 
     /// SFENCE.VMA for everything.
     pub fn flush_tlb(&mut self) {
         self.tlb.flush_all();
-        self.forget_contexts();
+        self.forget_all();
+    }
+
+    /// SFENCE.VMA for one address space, but not what all of them share.
+    pub(crate) fn flush_tlb_asid(&mut self, asid: u64) {
+        if asid == self.asid(self.csrs.satp) {
+            self.tlb.flush_local();
+        }
+        // Of other address spaces the TLB holds nothing.
+        self.forget_local(|hart, satp| hart.asid(satp) == asid);
+    }
+
+    fn asid(&self, satp: u64) -> u64 {
+        match self.xlen {
+            Xlen::Rv32 => satp >> 22 & 0x1ff,
+            Xlen::Rv64 => satp >> 44 & 0xffff,
+        }
     }
 
     /// SFENCE.VMA for `size` bytes from virtual address `va`.
@@ -318,8 +339,11 @@ impl Hart {
     pub(crate) fn flush_tlb_page(&mut self, va: u64) {
         let large = self.tlb.flush_page(va);
         let (word, bit) = Self::fetch_bit(va);
-        if large || self.fetched[word] & bit != 0 {
-            self.forget_contexts();
+        let [local, global] = self.fetched.map(|filter| filter[word] & bit != 0);
+        if large || global {
+            self.forget_all();
+        } else if local {
+            self.forget_local(|_, _| true);
         }
     }
 
@@ -332,13 +356,40 @@ impl Hart {
     /// Code at `va` was looked up by its virtual address.
     pub(crate) fn note_fetch(&mut self, va: u64) {
         let (word, bit) = Self::fetch_bit(va);
-        self.fetched[word] |= bit;
+        let global = self.tlb.is_global_fetch(va);
+        self.fetched[usize::from(global)][word] |= bit;
+    }
+
+    /// The context in which what was found at `pc` holds, `pc` having been
+    /// fetched from just now.
+    pub(crate) fn context_of(&self, pc: u64) -> u64 {
+        if self.tlb.is_global_fetch(pc) {
+            self.ctx.global
+        } else {
+            self.ctx.local
+        }
     }
 
     /// No virtual address means what it did.
-    fn forget_contexts(&mut self) {
+    fn forget_all(&mut self) {
         self.contexts = [(0, 0); CONTEXTS];
-        self.fetched = [0; 64];
+        self.fetched = [[0; 64]; 2];
+        self.global_context = self.next_context;
+        self.next_context += 1;
+        self.mode_changed();
+    }
+
+    /// What is not shared by all address spaces changed, in those whose `satp`
+    /// is `concerned`.
+    fn forget_local(&mut self, concerned: impl Fn(&Self, u64) -> bool) {
+        for n in 0..CONTEXTS {
+            if concerned(self, self.contexts[n].0) {
+                self.contexts[n] = (0, 0);
+            }
+        }
+        if self.contexts == [(0, 0); CONTEXTS] {
+            self.fetched[0] = [0; 64];
+        }
         self.mode_changed();
     }
 
@@ -352,8 +403,28 @@ impl Hart {
         };
         self.tlb.select(data, fetch);
         let fs_off = u64::from(self.csrs.mstatus & status::FS == 0);
-        let space = self.context();
-        self.ctx = space << 3 | (self.privilege as u64) << 1 | fs_off;
+        let mode = (self.privilege as u64) << 1 | fs_off;
+        self.ctx = Context {
+            local: self.context() << 3 | mode,
+            global: self.global_context << 3 | mode,
+        };
+    }
+
+    /// `satp` is about to change to `value`.
+    pub(crate) fn change_address_space(&mut self, value: u64) {
+        let mode = |satp: u64| match self.xlen {
+            Xlen::Rv32 => satp >> 31,
+            Xlen::Rv64 => satp >> 60,
+        };
+        if mode(value) == mode(self.csrs.satp) {
+            self.csrs.satp = value;
+            self.tlb.flush_local();
+            self.mode_changed();
+        } else {
+            self.csrs.satp = value;
+            self.tlb.flush();
+            self.forget_all();
+        }
     }
 
     /// The number of the current address space.

@@ -53,6 +53,7 @@ mod pte {
     pub const W: u64 = 1 << 2;
     pub const X: u64 = 1 << 3;
     pub const U: u64 = 1 << 4;
+    pub const G: u64 = 1 << 5;
     pub const A: u64 = 1 << 6;
     pub const D: u64 = 1 << 7;
     pub const PBMT: u64 = 3 << 61;
@@ -68,6 +69,8 @@ struct Translation {
     pa: u64,
     /// Size in bytes of the mapping.
     leaf: u64,
+    /// Whether all address spaces share it.
+    global: bool,
 }
 
 /// A scheme of page tables.
@@ -142,6 +145,7 @@ impl Hart {
                 return Ok(Translation {
                     pa: va,
                     leaf: PAGE_SIZE,
+                    global: false,
                 });
             }
         };
@@ -157,6 +161,7 @@ impl Hart {
         let mut table = (self.csrs.satp & ppn_mask) << 12;
         let mut level = scheme.levels;
         let mut napot = false;
+        let mut global = false;
         let (at, entry) = loop {
             if level == 0 {
                 return Err(fault);
@@ -173,6 +178,7 @@ impl Hart {
             if rv64 && entry & pte::RESERVED != 0 {
                 return Err(fault);
             }
+            global |= entry & pte::G != 0;
             if entry & (pte::R | pte::X) != 0 {
                 if rv64 {
                     let pbmt = entry & pte::PBMT;
@@ -224,6 +230,7 @@ impl Hart {
         Ok(Translation {
             pa: base | va & low,
             leaf: low + 1,
+            global,
         })
     }
 
@@ -267,7 +274,7 @@ impl Hart {
     /// Translates one access that stays within a page, checks it against PMP,
     /// and keeps the page in the TLB where that is allowed.
     fn locate(&mut self, va: u64, len: u64, access: Access) -> Result<u64, Trap> {
-        let Translation { pa, leaf } = self.walk(va, access)?;
+        let Translation { pa, leaf, global } = self.walk(va, access)?;
         let privilege = self.effective(access);
         let page = pa & !(PAGE_SIZE - 1);
         let whole_page = self.csrs.pmp.check(page, PAGE_SIZE, access, privilege);
@@ -286,7 +293,7 @@ impl Hart {
                 Access::Fetch => page,
                 _ => host as u64,
             };
-            self.tlb.fill(va, access, to, leaf);
+            self.tlb.fill(va, access, to, leaf, global);
         }
         Ok(pa)
     }

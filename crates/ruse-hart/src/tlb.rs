@@ -39,7 +39,39 @@ const EMPTY: Entry = Entry {
     addend: 0,
 };
 
-type Array = [Entry; ENTRIES];
+#[derive(Clone)]
+#[repr(C)]
+struct Array {
+    entries: [Entry; ENTRIES],
+    /// A bit for each entry whose mapping all address spaces share.
+    global: [u64; ENTRIES / 64],
+}
+
+impl Array {
+    const EMPTY: Self = Self {
+        entries: [EMPTY; ENTRIES],
+        global: [0; ENTRIES / 64],
+    };
+
+    fn flush(&mut self) {
+        self.entries.fill(EMPTY);
+        self.global.fill(0);
+    }
+
+    fn flush_local(&mut self) {
+        for (chunk, global) in self.entries.chunks_mut(64).zip(self.global) {
+            if global == 0 {
+                chunk.fill(EMPTY);
+                continue;
+            }
+            for (n, entry) in chunk.iter_mut().enumerate() {
+                if global >> n & 1 == 0 {
+                    *entry = EMPTY;
+                }
+            }
+        }
+    }
+}
 
 /// Ways to access memory that need separate translations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,12 +159,7 @@ fn tag(va: u64, size: u64) -> u64 {
 
 impl Tlb {
     pub(crate) fn new() -> Self {
-        let array = || {
-            vec![EMPTY; ENTRIES]
-                .into_boxed_slice()
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("the length is the array's"))
-        };
+        let array = || Box::new(Array::EMPTY);
         let sets: [Set; MODES] = std::array::from_fn(|_| Set {
             arrays: [array(), array(), array()],
             used: false,
@@ -163,7 +190,7 @@ impl Tlb {
     #[inline(always)]
     pub(crate) fn load<T: Scalar>(&self, va: u64) -> Option<u64> {
         // SAFETY: `select` points `load` at a live array; `index` is in range.
-        let entry = unsafe { &(&*self.load)[index(va)] };
+        let entry = unsafe { &(&*self.load).entries[index(va)] };
         if entry.tag == tag(va, T::SIZE) {
             // SAFETY: the entry maps the page of `va` to host RAM, and the
             // tag proves alignment, so the access ends inside the page.
@@ -177,7 +204,7 @@ impl Tlb {
     #[inline(always)]
     pub(crate) fn store<T: Scalar>(&self, va: u64, value: u64) -> bool {
         // SAFETY: as in `load`.
-        let entry = unsafe { &(&*self.store)[index(va)] };
+        let entry = unsafe { &(&*self.store).entries[index(va)] };
         if entry.tag == tag(va, T::SIZE) {
             // SAFETY: as in `load`.
             unsafe { T::store(va.wrapping_add(entry.addend) as *mut u8, value) };
@@ -202,24 +229,43 @@ impl Tlb {
     /// hand.
     #[inline]
     pub(crate) fn fetch(&self, va: u64) -> Option<u64> {
-        let entry = &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize][index(va)];
+        let entry =
+            &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize].entries[index(va)];
         (entry.tag == va & !(PAGE_SIZE - 1)).then(|| va.wrapping_add(entry.addend))
+    }
+
+    /// Whether the page that was last fetched from at `va` is shared by all
+    /// address spaces.
+    pub(crate) fn is_global_fetch(&self, va: u64) -> bool {
+        let array = &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize];
+        let at = index(va);
+        array.entries[at].tag == va & !(PAGE_SIZE - 1)
+            && array.global[at / 64] >> (at % 64) & 1 != 0
     }
 
     /// Keeps the page of `va` at hand for accesses of one kind in the current
     /// mode. `to` is the host address of that page, for fetches the guest's;
-    /// `leaf` the size in bytes of the mapping that it is part of.
-    pub(crate) fn fill(&mut self, va: u64, access: Access, to: u64, leaf: u64) {
+    /// `leaf` the size in bytes of the mapping that it is part of, `global`
+    /// whether all address spaces have it.
+    pub(crate) fn fill(&mut self, va: u64, access: Access, to: u64, leaf: u64, global: bool) {
         let page = va & !(PAGE_SIZE - 1);
         if leaf > PAGE_SIZE {
             let (low, high) = &mut self.large[(va >> 63) as usize];
             *low = (*low).min(va & !(leaf - 1));
             *high = (*high).max(va | (leaf - 1));
         }
-        self.array(access)[index(va)] = Entry {
+        let at = index(va);
+        let array = self.array(access);
+        array.entries[at] = Entry {
             tag: page,
             addend: to.wrapping_sub(page),
         };
+        let (word, bit) = (at / 64, 1 << (at % 64));
+        if global {
+            array.global[word] |= bit;
+        } else {
+            array.global[word] &= !bit;
+        }
     }
 
     /// Forgets all translations, and that there were large pages.
@@ -232,9 +278,18 @@ impl Tlb {
     pub(crate) fn flush(&mut self) {
         for set in self.sets.iter_mut().filter(|set| set.used) {
             for array in &mut set.arrays {
-                array.fill(EMPTY);
+                array.flush();
             }
             set.used = false;
+        }
+    }
+
+    /// Forgets the translations that are not shared by all address spaces.
+    pub(crate) fn flush_local(&mut self) {
+        for set in self.sets.iter_mut().filter(|set| set.used) {
+            for array in &mut set.arrays {
+                array.flush_local();
+            }
         }
     }
 
@@ -248,7 +303,7 @@ impl Tlb {
         }
         let page = va & !(PAGE_SIZE - 1);
         for array in self.sets.iter_mut().flat_map(|set| &mut set.arrays) {
-            let entry = &mut array[index(va)];
+            let entry = &mut array.entries[index(va)];
             if entry.tag == page {
                 *entry = EMPTY;
             }
@@ -259,7 +314,7 @@ impl Tlb {
     /// Forgets the stores to the page at `host`.
     pub(crate) fn guard(&mut self, host: u64) {
         for set in &mut self.sets {
-            for entry in &mut set.arrays[Access::Store as usize][..] {
+            for entry in &mut set.arrays[Access::Store as usize].entries {
                 if entry.tag.wrapping_add(entry.addend) == host {
                     *entry = EMPTY;
                 }
@@ -270,7 +325,7 @@ impl Tlb {
     /// Forgets all stores.
     pub(crate) fn guard_all(&mut self) {
         for set in &mut self.sets {
-            set.arrays[Access::Store as usize].fill(EMPTY);
+            set.arrays[Access::Store as usize].flush();
         }
     }
 }
@@ -286,7 +341,7 @@ mod tests {
         let host = page.as_mut_ptr() as u64;
         let mut tlb = Tlb::new();
         tlb.select(Mode::User, Mode::User);
-        tlb.fill(0x7000, Access::Load, host, PAGE_SIZE);
+        tlb.fill(0x7000, Access::Load, host, PAGE_SIZE, false);
         assert_eq!(tlb.load::<u64>(0x7008), Some(0x1122_3344_5566_7788));
         assert_eq!(tlb.load::<u16>(0x700a), Some(0x5566));
         assert_eq!(tlb.load::<u16>(0x7009), None);
@@ -298,7 +353,7 @@ mod tests {
         tlb.select(Mode::User, Mode::User);
         tlb.flush_page(0x7abc);
         assert_eq!(tlb.load::<u64>(0x7008), None);
-        tlb.fill(0x7000, Access::Store, host, PAGE_SIZE);
+        tlb.fill(0x7000, Access::Store, host, PAGE_SIZE, false);
         assert!(tlb.store::<u32>(0x7004, 5));
         assert_eq!(page[0], 5 << 32);
         tlb.guard(host);
@@ -310,12 +365,27 @@ mod tests {
         let mut page = [0u64; 512];
         let host = page.as_mut_ptr() as u64;
         let mut tlb = Tlb::new();
-        tlb.fill(0x40_3000, Access::Load, host, 2 << 20);
-        tlb.fill(0x90_0000, Access::Load, host, PAGE_SIZE);
+        tlb.fill(0x40_3000, Access::Load, host, 2 << 20, false);
+        tlb.fill(0x90_0000, Access::Load, host, PAGE_SIZE, false);
         tlb.flush_page(0x90_0000);
         assert!(tlb.load::<u8>(0x40_3000).is_some());
         tlb.flush_page(0x5f_f000);
         assert!(tlb.load::<u8>(0x40_3000).is_none());
+    }
+
+    #[test]
+    fn global_translations_outlive_a_change_of_address_space() {
+        let mut page = [0u64; 512];
+        let host = page.as_mut_ptr() as u64;
+        let mut tlb = Tlb::new();
+        tlb.fill(0x7000, Access::Load, host, PAGE_SIZE, false);
+        tlb.fill(0x8000, Access::Load, host, PAGE_SIZE, true);
+        tlb.flush_local();
+        assert!(tlb.load::<u8>(0x7000).is_none());
+        assert!(tlb.load::<u8>(0x8000).is_some());
+        tlb.fill(0x8000, Access::Load, host, PAGE_SIZE, false);
+        tlb.flush_local();
+        assert!(tlb.load::<u8>(0x8000).is_none());
     }
 
     #[test]

@@ -61,10 +61,13 @@ fn fence<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
         return h.illegal(c);
     }
     let o = c.op();
-    // An address space of its own for each ASID is not kept: rs2 is not looked at.
-    if o.rs1 == 0 {
+    if o.rs1 == 0 && o.rs2 == 0 {
         h.flush_tlb();
+    } else if o.rs1 == 0 {
+        let asid = h.r[o.rs2 as usize];
+        h.flush_tlb_asid(asid);
     } else {
+        // Which address space is meant is not looked at: all of them.
         let va = X::addr(h.r[o.rs1 as usize]);
         h.flush_tlb_page(va);
     }
