@@ -5,7 +5,7 @@ mod guest;
 use std::sync::{Arc, Mutex};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use guest::{BASE, Code, DATA, hart};
+use guest::{BASE, Code, DATA, DEVICE, hart};
 use ruse_bus::{AccessFault, Device, DtNode, Width};
 use ruse_hart::{Hart, Privilege};
 use ruse_isa::Opcode::*;
@@ -84,12 +84,12 @@ impl Device for Register {
 
 fn mmio(c: &mut Criterion) {
     let mut code = Code::default();
-    code.op(Lui, 9, 0, 0, 0x1000_0000)
+    code.op(Lui, 9, 0, 0, DEVICE as i32)
         .op(Lw, 10, 9, 0, 0)
         .op(Sw, 0, 9, 10, 0)
         .back_to(4);
     let device = Arc::new(Mutex::new(Register(0)));
-    let mut hart = hart(&code, Some((0x1000_0000, 0x1000, device)));
+    let mut hart = hart(&code, Some(device));
     let mut group = c.benchmark_group("mmu");
     group.throughput(Throughput::Elements(QUANTUM));
     group.bench_function("mmio", |b| b.iter(|| hart.run(QUANTUM)));

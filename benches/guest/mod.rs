@@ -42,15 +42,19 @@ impl Code {
     }
 }
 
+/// Guest-physical base of the device, a page.
+pub const DEVICE: u64 = 0x1000_0000;
+
 /// A hart in M-mode at the start of `code`, floating point on, `x8` pointing
-/// to [`DATA`].
-pub fn hart(code: &Code, device: Option<(u64, u64, Arc<Mutex<dyn Device>>)>) -> Hart {
+/// to [`DATA`], perhaps with a device at [`DEVICE`].
+pub fn hart(code: &Code, device: Option<Arc<Mutex<dyn Device>>>) -> Hart {
     let ram = Arc::new(Ram::new(BASE, 64 << 20).expect("RAM"));
     let bytes: Vec<u8> = code.0.iter().flat_map(|word| word.to_le_bytes()).collect();
     ram.write(BASE, &bytes).expect("code fits");
     let mut bus = Bus::new(ram);
-    if let Some((base, size, device)) = device {
-        bus.map("device", base, size, device).expect("free region");
+    if let Some(device) = device {
+        bus.map("device", DEVICE, 0x1000, device)
+            .expect("free region");
     }
     let mut hart = Hart::new(HartConfig {
         hartid: 0,

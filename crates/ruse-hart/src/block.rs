@@ -245,7 +245,9 @@ impl Builder {
 
     fn legal(&self, inst: &Inst) -> bool {
         let info = inst.op.info();
-        !(self.fs_off && is_float(info.extension)) && !(info.uses_rm && matches!(inst.rm, 5 | 6))
+        let float_off = self.fs_off && is_float(info.extension);
+        let reserved_rounding = info.uses_rm && matches!(inst.rm, 5 | 6);
+        !float_off && !reserved_rounding
     }
 
     fn push_illegal(&mut self, word: u32, len: u8) {

@@ -326,7 +326,7 @@ impl Hart {
     fn pmpcfg(&self, n: u16) -> Option<u64> {
         let (per, first) = match self.xlen {
             Xlen::Rv32 => (4, usize::from(n) * 4),
-            Xlen::Rv64 if n % 2 == 0 => (8, usize::from(n) * 4),
+            Xlen::Rv64 if n.is_multiple_of(2) => (8, usize::from(n) * 4),
             Xlen::Rv64 => return None,
         };
         let packed = (0..per).fold(0u64, |value, i| {

@@ -117,7 +117,7 @@ impl Board {
             .map(|_| Arc::new(HartPins::new(waker())))
             .collect();
         let to_pin = |pin: u32| move |pins: &Arc<HartPins>| IrqLine::new(pins.clone(), pin);
-        let power = Arc::new(PowerRequest::new(waker()));
+        let power = Arc::new(PowerRequest::new(Some(Arc::new(Everybody(pins.clone())))));
 
         let mut table = Table {
             bus: Bus::new(ram.clone()),
@@ -259,6 +259,17 @@ pub(crate) struct SharedEntropy(Arc<Mutex<Box<dyn Entropy>>>);
 impl Entropy for SharedEntropy {
     fn fill(&mut self, out: &mut [u8]) {
         lock(&self.0).fill(out);
+    }
+}
+
+/// Ends every hart's turn: none may go on when the power is to go.
+struct Everybody(Vec<Arc<HartPins>>);
+
+impl Wake for Everybody {
+    fn wake(&self) {
+        for pins in &self.0 {
+            pins.kick();
+        }
     }
 }
 

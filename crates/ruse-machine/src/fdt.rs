@@ -159,6 +159,7 @@ fn cpus(fdt: &mut FdtWriter, facts: &Facts<'_>, phandles: &Phandles) -> Result<(
         }
         fdt.property_phandle(phandles.cpu(hart))?;
         let pins = fdt.begin_node("interrupt-controller")?;
+        fdt.property_u32("#address-cells", 0)?;
         fdt.property_u32("#interrupt-cells", 1)?;
         fdt.property_null("interrupt-controller")?;
         fdt.property_string("compatible", "riscv,cpu-intc")?;

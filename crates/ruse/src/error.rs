@@ -1,0 +1,59 @@
+//! What can be wrong on the host's side.
+
+use std::io;
+use std::path::PathBuf;
+
+use ruse_disk::DiskError;
+use ruse_machine::{LoadError, MachineError};
+use thiserror::Error;
+
+/// Why there is nothing to run, or it cannot go on.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// An image.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A disk.
+    #[error("{0}{hint}", hint = hint(.0))]
+    Disk(#[from] DiskError),
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// A file that is to be written.
+    #[error("{}: cannot write it: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// No place for the SSD.
+    #[error(
+        "no directory for the SSD: neither RUSE_HOME nor a home directory is set; give --disk FILE"
+    )]
+    NoHome,
+    /// Signals.
+    #[error("cannot handle signals: {0}")]
+    Signals(#[from] ctrlc::Error),
+    /// Randomness.
+    #[error("the host gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// What to do about a disk that cannot be opened.
+fn hint(error: &DiskError) -> &'static str {
+    match error {
+        DiskError::Open {
+            writable: true,
+            source,
+            ..
+        } if matches!(
+            source.kind(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+        ) =>
+        {
+            "; add `,ro` to use it read-only"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,70 @@
+//! Sizes as people write them: `512M`, `1G`, `2GiB`.
+
+/// Parses a number of bytes with an optional unit of 1024s.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn parse(text: &str) -> Result<u64, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err(format!("`{unit}` is no unit; try 512M or 2G")),
+    };
+    if number.is_empty() {
+        return Err("no number; try 512M or 2G".into());
+    }
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|bytes| *bytes < 1 << 55)
+        .ok_or_else(|| "more than any machine has".into())
+        .and_then(|bytes| match bytes {
+            0 => Err("nothing at all".into()),
+            _ if !bytes.is_multiple_of(4096) => Err("not a multiple of 4096 bytes".into()),
+            _ => Ok(bytes),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("64k", 64 << 10),
+            ("512M", 512 << 20),
+            ("1GiB", 1 << 30),
+            ("3g", 3 << 30),
+            ("1T", 1 << 40),
+        ] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "G",
+            "-1G",
+            "1.5G",
+            "1 G",
+            "1X",
+            "0",
+            "4097",
+            "1GB",
+            "99999999999999999999",
+            "16777216T",
+            "0x1000",
+            "١G",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The terminal: raw while the guest has it, and as it was on every way out.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossterm::terminal;
+use ruse_machine::Handle;
+
+use crate::error::HostError;
+use crate::exit;
+
+/// Whether the terminal is raw.
+static RAW: AtomicBool = AtomicBool::new(false);
+
+/// How long a machine may take to stop before it is abandoned.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The terminal in raw mode, until dropped.
+pub struct Raw(());
+
+impl Raw {
+    /// Makes the terminal raw, if standard input is one.
+    pub fn enter() -> Option<Self> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        match terminal::enable_raw_mode() {
+            Ok(()) => {
+                RAW.store(true, Ordering::Relaxed);
+                Some(Self(()))
+            }
+            Err(error) => {
+                log::warn!("the terminal stays in line mode: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    if RAW.swap(false, Ordering::Relaxed)
+        && let Err(error) = terminal::disable_raw_mode()
+    {
+        log::warn!("cannot restore the terminal: {error}");
+    }
+}
+
+/// Whether the terminal is raw: it then does not move left at a line feed.
+pub fn is_raw() -> bool {
+    RAW.load(Ordering::Relaxed)
+}
+
+/// What ends a line on the terminal as it is.
+pub fn line_end() -> &'static str {
+    if is_raw() { "\r\n" } else { "\n" }
+}
+
+/// Has a panic find the terminal as it was, so that its message can be read.
+pub fn restore_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        restore();
+        report(info);
+    }));
+}
+
+/// Has SIGINT, SIGTERM and SIGHUP (on Windows Ctrl-C and the like) stop the
+/// machine in good order. One that does not stop in time is abandoned.
+///
+/// # Errors
+/// [`HostError`] if the host does not let us.
+pub fn stop_on_signals(handle: Handle) -> Result<(), HostError> {
+    ctrlc::set_handler(move || {
+        handle.stop();
+        std::thread::sleep(PATIENCE);
+        restore();
+        std::process::exit(exit::STOPPED.into());
+    })?;
+    Ok(())
+}
