@@ -11,7 +11,7 @@ use crate::engine::{Cursor, Slot};
 /// log2 of the entries of the jump cache.
 const JUMP_BITS: u32 = 12;
 /// Host memory for decoded code, in bytes, before all of it is dropped.
-const CAPACITY: usize = 40 << 20;
+const CAPACITY: usize = 32 << 20;
 
 /// What a slot of a block stands for.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,8 +9,8 @@ use crate::error::LoadError;
 
 /// A program, kernel or initial RAM disk, and what to call it in messages.
 ///
-/// The bytes stay in host memory, so that a reboot loads what the first boot
-/// loaded, whatever happened to the file. Copies are cheap.
+/// The bytes are read once, so that a reboot loads what the first boot loaded,
+/// whatever happened to the file. Copies are cheap.
 #[derive(Clone)]
 pub struct Image {
     name: String,

@@ -147,6 +147,7 @@ impl Machine {
             dtb: Vec::new(),
         };
         machine.start()?;
+        machine.plan.spill();
         Ok(machine)
     }
 

@@ -155,6 +155,7 @@ pub(super) fn program(image: &Image, xlen: Xlen, base: u64) -> Result<Program, L
             image: image.clone(),
             from: offset as usize..end as usize,
             size: segment.p_memsz,
+            spilled: None,
         });
     }
     let entry = entry.ok_or_else(|| {

@@ -5,9 +5,12 @@ mod claims;
 mod elf;
 mod kernel;
 
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
-use ruse_bus::Ram;
+use ruse_bus::{AccessFault, Ram};
 use ruse_hart::Xlen;
 
 pub(crate) use claims::Claims;
@@ -28,6 +31,11 @@ const LARGE_RAM: u64 = 16 << 20;
 /// what 32-bit pointers and early page tables cover.
 const HIGH_LIMIT: u64 = 3 << 30;
 
+/// Images of more bytes than that don't stay in memory.
+const SPILL: usize = 1 << 20;
+/// Bytes read back at a time.
+const SPILL_BUFFER: usize = 1 << 20;
+
 /// A part of an image, and where in guest memory it belongs.
 #[derive(Clone)]
 pub(crate) struct Piece {
@@ -38,6 +46,8 @@ pub(crate) struct Piece {
     from: Range<usize>,
     /// Bytes in memory; those beyond the image's are zeroes.
     size: u64,
+    /// The bytes, once they are not in `image` any more: see [`Plan::spill`].
+    spilled: Option<Arc<File>>,
 }
 
 impl Piece {
@@ -49,7 +59,45 @@ impl Piece {
             image: image.clone(),
             from: 0..len,
             size: len as u64,
+            spilled: None,
         }
+    }
+
+    /// Copies the bytes to guest memory.
+    fn copy_to(&self, ram: &Ram) -> Result<(), LoadError> {
+        let no_room = |_: AccessFault| LoadError::NoRoom {
+            name: self.image.name().into(),
+            size: self.size,
+        };
+        let Some(file) = &self.spilled else {
+            let bytes = &self.image.bytes()[self.from.clone()];
+            return ram.write(self.at, bytes).map_err(no_room);
+        };
+        let failed = |source| LoadError::Read {
+            path: self.image.name().into(),
+            source,
+        };
+        let mut file = file.as_ref();
+        file.rewind().map_err(failed)?;
+        let mut buffer = vec![0; SPILL_BUFFER.min(self.from.len())];
+        let mut done = 0;
+        while done < self.from.len() {
+            let part = SPILL_BUFFER.min(self.from.len() - done);
+            file.read_exact(&mut buffer[..part]).map_err(failed)?;
+            ram.write(self.at + done as u64, &buffer[..part])
+                .map_err(no_room)?;
+            done += part;
+        }
+        Ok(())
+    }
+
+    /// Moves the bytes to a temporary file without a name.
+    fn spill(&mut self) -> io::Result<()> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&self.image.bytes()[self.from.clone()])?;
+        self.spilled = Some(Arc::new(file));
+        self.image = Image::new(self.image.name(), []);
+        Ok(())
     }
 
     fn claim(&self, claims: &mut Claims, hint: &'static str) -> Result<(), LoadError> {
@@ -163,11 +211,24 @@ impl Plan {
         })
     }
 
+    /// After the first boot: large images wait for a reboot in temporary
+    /// files, so that they don't take memory twice while the guest runs, and a
+    /// reboot still loads what the first boot loaded. Where that fails they
+    /// stay in memory.
+    pub(crate) fn spill(&mut self) {
+        for piece in &mut self.pieces {
+            if piece.image.bytes().len() > SPILL
+                && let Err(error) = piece.spill()
+            {
+                log::info!("{}: stays in memory: {error}", piece.image.name());
+            }
+        }
+    }
+
     /// Fills guest memory.
     pub(crate) fn load(&self, ram: &Ram, dtb: &[u8]) -> Result<(), LoadError> {
         for piece in &self.pieces {
-            let bytes = &piece.image.bytes()[piece.from.clone()];
-            let len = bytes.len() as u64;
+            let len = piece.from.len() as u64;
             log::debug!(
                 "{}: {} at {:#x}, {:#x} bytes",
                 piece.image.name(),
@@ -175,11 +236,8 @@ impl Plan {
                 piece.at,
                 piece.size
             );
-            ram.write(piece.at, bytes)
-                .and_then(|()| match piece.size - len {
-                    0 => Ok(()),
-                    zeroes => ram.fill(piece.at + len, zeroes, 0),
-                })
+            piece.copy_to(ram)?;
+            ram.fill(piece.at + len, piece.size - len, 0)
                 .map_err(|_| LoadError::NoRoom {
                     name: piece.image.name().into(),
                     size: piece.size,
