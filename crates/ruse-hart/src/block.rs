@@ -348,7 +348,11 @@ impl Builder {
                 self.push(Slot::op(op), inst.len);
                 return true;
             }
-            _ if info.extension == Extension::Zicsr => op.aux = self.count,
+            _ if info.extension == Extension::Zicsr => {
+                op.aux = self.count;
+                // It may make the floating-point state clean again.
+                self.fp_seen = false;
+            }
             _ => {}
         }
         self.push(Slot::op(op), inst.len);

@@ -107,7 +107,8 @@ impl Pmp {
     /// Whether `privilege` may access all of `len` bytes at `pa`. Every byte
     /// must be matched by the same, lowest-numbered matching entry.
     pub(crate) fn check(&self, pa: u64, len: u64, access: Access, privilege: Privilege) -> Verdict {
-        let end = pa + len;
+        // In M-mode a guest may name any address.
+        let end = pa.saturating_add(len);
         for entry in 0..ENTRIES {
             let Some((from, to)) = self.ranges[entry] else {
                 continue;
@@ -200,6 +201,16 @@ mod tests {
         assert_eq!(load(0x8000_0004, 4), Verdict::Uniform(false));
         assert_eq!(load(0x8000_0000, 4), Verdict::Uniform(true));
         assert_eq!(load(0x8000_0000, 8), Verdict::Mixed);
+    }
+
+    #[test]
+    fn the_end_of_the_address_space_does_not_overflow() {
+        let pmp = Pmp::new();
+        let last = u64::MAX - 0xfff;
+        assert_eq!(
+            pmp.check(last, 0x1000, Access::Load, Machine),
+            Verdict::Uniform(true)
+        );
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::trap::Privilege;
 /// Size of a cache block, in bytes.
 const BLOCK: u64 = 64;
 
-/// Whether a field of `menvcfg` and `senvcfg` enables an operation here.
+/// Whether a field of `menvcfg` and `senvcfg` enables an operation here. Of
+/// the field's values, 0, 1 and 3, any two but 0 share a bit.
 fn enabled(h: &Hart, field: u64) -> bool {
     match h.privilege {
         Privilege::Machine => true,
@@ -35,16 +36,7 @@ fn manage<X: Base>(h: &mut Hart, c: Cursor, field: u64) -> Cursor {
 }
 
 pub(crate) fn cbo_inval<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    // CBIE in U-mode: senvcfg may be any nonzero value, as menvcfg.
-    let user_ok = h.privilege != Privilege::User || h.csrs.senvcfg & envcfg::CBIE != 0;
-    if !user_ok || (h.privilege < Privilege::Machine && h.csrs.menvcfg & envcfg::CBIE == 0) {
-        return h.illegal(c);
-    }
-    let va = X::addr(h.r[c.op().rs1 as usize]);
-    match h.cache_block(va) {
-        Ok(()) => go!(h, c.next()),
-        Err(trap) => h.fault(c, trap),
-    }
+    manage::<X>(h, c, envcfg::CBIE)
 }
 
 pub(crate) fn cbo_clean<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
