@@ -19,7 +19,7 @@ impl Rng {
 
     /// Less than `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
     /// From `low` to `high`, both included.

@@ -549,7 +549,8 @@ impl Generator<'_> {
             } else {
                 align
             };
-            inst.imm = self.rng.range(-256, 255) as i32 * 8 + self.rng.below(8) as i32 & -align;
+            let offset = self.rng.range(-256, 255) as i32 * 8 + self.rng.below(8) as i32;
+            inst.imm = offset & -align;
         } else {
             (insts, inst.rs1) = self.address(align);
             // Often next to the border of the pages.
