@@ -26,7 +26,7 @@ fn instruction() -> impl Strategy<Value = u32> {
             rs3: class(info.rs3, rs3),
             rm: if info.uses_rm { rs3 % 8 } else { 0 },
             // Short jumps keep control in the region for a while.
-            imm: imm % 2048 & !1,
+            imm: (imm % 2048) & !1,
             ..Inst::new(op)
         })
     })
