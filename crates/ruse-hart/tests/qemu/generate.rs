@@ -147,11 +147,12 @@ fn plain_ops(xlen: Xlen) -> Vec<Opcode> {
         .copied()
         .filter(|op| {
             let info = op.info();
-            let system = matches!(
+            // QEMU 7.2 counts CTZW's zeros in all 64 bits.
+            let left_out = matches!(
                 op,
-                Jal | Beq | Bne | Blt | Bge | Bltu | Bgeu | Ecall | Ebreak | FenceI | Pause
+                Ctzw | Jal | Beq | Bne | Blt | Bge | Bltu | Bgeu | Ecall | Ebreak | FenceI | Pause
             );
-            info.xlen.includes(xlen) && !info.memory && !system && known_to_qemu(info.extension)
+            info.xlen.includes(xlen) && !info.memory && !left_out && known_to_qemu(info.extension)
         })
         .collect()
 }
@@ -594,7 +595,8 @@ impl Generator<'_> {
             r(Add, base, base, WINDOW),
             r(lr, loaded, base, 0),
         ];
-        let value = self.any();
+        // Not the register that a failed SC changes: it may be tried again.
+        let value = self.rng.below(17) as u8;
         if self.rng.chance(25) {
             insts.push(i(Addi, base, base, 8));
             insts.push(r(sc, failed, base, value));
