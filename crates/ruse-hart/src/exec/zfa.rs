@@ -10,71 +10,35 @@ use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
 
-unrounded! { F32:
-    fminm_s(a, b) => minm::<F32>(a, b);
-    fmaxm_s(a, b) => maxm::<F32>(a, b);
-}
+/// The instructions that every format has.
+macro_rules! format {
+    ($format:ident: $minm:ident $maxm:ident $leq:ident $ltq:ident $round:ident $roundnx:ident $li:ident) => {
+        unrounded! { $format:
+            $minm(a, b) => minm::<$format>(a, b);
+            $maxm(a, b) => maxm::<$format>(a, b);
+        }
 
-compare! { F32:
-    fleq_s leq;
-    fltq_s ltq;
-}
+        compare! { $format:
+            $leq leq;
+            $ltq ltq;
+        }
 
-rounded! {
-    fround_s(a, rm) => map(round_to_int::<F32>(unbox::<F32>(a), rm), nan_box::<F32>);
-    froundnx_s(a, rm) => map(round_to_int_nx::<F32>(unbox::<F32>(a), rm), nan_box::<F32>);
-}
+        rounded! {
+            $round(a, rm) => map(round_to_int::<$format>(unbox::<$format>(a), rm), nan_box::<$format>);
+            $roundnx(a, rm) => map(round_to_int_nx::<$format>(unbox::<$format>(a), rm), nan_box::<$format>);
+        }
 
-/// The field of `rs1` is an index, not a register.
-pub(crate) fn fli_s<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.r[o.rd as usize] = nan_box::<F32>(fli::<F32>(o.rs1));
-    go!(h, c.next())
+        /// The field of `rs1` is an index, not a register.
+        pub(crate) fn $li<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+            let o = c.op();
+            h.r[o.rd as usize] = nan_box::<$format>(fli::<$format>(o.rs1));
+            go!(h, c.next())
+        }
+    };
 }
-
-unrounded! { F64:
-    fminm_d(a, b) => minm::<F64>(a, b);
-    fmaxm_d(a, b) => maxm::<F64>(a, b);
-}
-
-compare! { F64:
-    fleq_d leq;
-    fltq_d ltq;
-}
-
-rounded! {
-    fround_d(a, rm) => map(round_to_int::<F64>(unbox::<F64>(a), rm), nan_box::<F64>);
-    froundnx_d(a, rm) => map(round_to_int_nx::<F64>(unbox::<F64>(a), rm), nan_box::<F64>);
-}
-
-/// The field of `rs1` is an index, not a register.
-pub(crate) fn fli_d<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.r[o.rd as usize] = nan_box::<F64>(fli::<F64>(o.rs1));
-    go!(h, c.next())
-}
-
-unrounded! { F16:
-    fminm_h(a, b) => minm::<F16>(a, b);
-    fmaxm_h(a, b) => maxm::<F16>(a, b);
-}
-
-compare! { F16:
-    fleq_h leq;
-    fltq_h ltq;
-}
-
-rounded! {
-    fround_h(a, rm) => map(round_to_int::<F16>(unbox::<F16>(a), rm), nan_box::<F16>);
-    froundnx_h(a, rm) => map(round_to_int_nx::<F16>(unbox::<F16>(a), rm), nan_box::<F16>);
-}
-
-/// The field of `rs1` is an index, not a register.
-pub(crate) fn fli_h<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.r[o.rd as usize] = nan_box::<F16>(fli::<F16>(o.rs1));
-    go!(h, c.next())
-}
+format! { F16: fminm_h fmaxm_h fleq_h fltq_h fround_h froundnx_h fli_h }
+format! { F32: fminm_s fmaxm_s fleq_s fltq_s fround_s froundnx_s fli_s }
+format! { F64: fminm_d fmaxm_d fleq_d fltq_d fround_d froundnx_d fli_d }
 
 /// Always rounds towards zero.
 pub(crate) fn fcvtmod_w_d<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
