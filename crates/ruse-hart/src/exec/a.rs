@@ -8,6 +8,7 @@
 
 use ruse_bus::{AccessFault, Width};
 
+use super::attempt;
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
@@ -85,28 +86,24 @@ fn store_conditional(h: &mut Hart, va: u64, width: Width, value: u64) -> Result<
 macro_rules! reserved {
     ($( $lr:ident $sc:ident $width:ident; )*) => {$(
         pub(crate) fn $lr<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let va = X::addr(h.r[o.rs1 as usize]);
-            match load_reserved(h, va, Width::$width) {
-                Ok(value) => {
-                    h.r[o.rd as usize] = value;
-                    go!(h, c.next())
-                }
-                Err(trap) => h.fault(c, trap),
-            }
+            let done = attempt(h, c, |h, c| {
+                let o = c.op();
+                let va = X::addr(h.r[o.rs1 as usize]);
+                h.r[o.rd as usize] = load_reserved(h, va, Width::$width)?;
+                Ok(())
+            });
+            if done { go!(h, c.next()) } else { Cursor::LEAVE }
         }
 
         pub(crate) fn $sc<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let va = X::addr(h.r[o.rs1 as usize]);
-            let value = h.r[o.rs2 as usize];
-            match store_conditional(h, va, Width::$width, value) {
-                Ok(failed) => {
-                    h.r[o.rd as usize] = failed;
-                    go!(h, c.next())
-                }
-                Err(trap) => h.fault(c, trap),
-            }
+            let done = attempt(h, c, |h, c| {
+                let o = c.op();
+                let va = X::addr(h.r[o.rs1 as usize]);
+                let value = h.r[o.rs2 as usize];
+                h.r[o.rd as usize] = store_conditional(h, va, Width::$width, value)?;
+                Ok(())
+            });
+            if done { go!(h, c.next()) } else { Cursor::LEAVE }
         }
     )*};
 }
@@ -123,20 +120,18 @@ macro_rules! amos {
     )*};
     (@ $name:ident $width:ident ($old:ident, $b:ident) => $new:expr) => {
         pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let va = X::addr(h.r[o.rs1 as usize]);
-            let $b = extend(h.r[o.rs2 as usize], Width::$width);
-            let result = update(h, va, Width::$width, |old| {
-                let $old = extend(old, Width::$width);
-                $new
+            let done = attempt(h, c, |h, c| {
+                let o = c.op();
+                let va = X::addr(h.r[o.rs1 as usize]);
+                let $b = extend(h.r[o.rs2 as usize], Width::$width);
+                let old = update(h, va, Width::$width, |old| {
+                    let $old = extend(old, Width::$width);
+                    $new
+                })?;
+                h.r[o.rd as usize] = extend(old, Width::$width);
+                Ok(())
             });
-            match result {
-                Ok(old) => {
-                    h.r[o.rd as usize] = extend(old, Width::$width);
-                    go!(h, c.next())
-                }
-                Err(trap) => h.fault(c, trap),
-            }
+            if done { go!(h, c.next()) } else { Cursor::LEAVE }
         }
     };
 }

@@ -1,5 +1,6 @@
 //! The shape of loads and stores: a TLB hit inline, all else out of line.
 
+use super::attempt;
 use crate::base::Base;
 use crate::engine::{Cursor, Op, go};
 use crate::hart::Hart;
@@ -24,14 +25,17 @@ macro_rules! loads {
                 h: &mut $crate::hart::Hart,
                 c: $crate::engine::Cursor,
             ) -> $crate::engine::Cursor {
-                let o = c.op();
-                let va = $crate::exec::memory::address::<X>(h, o);
-                match h.load_slow(va, <$type as $crate::tlb::Scalar>::SIZE) {
-                    Ok($raw) => {
-                        h.r[o.rd as usize] = $value;
-                        $crate::exec::memory::after_slow(h, c)
-                    }
-                    Err(trap) => h.fault(c, trap),
+                let done = $crate::exec::attempt(h, c, |h, c| {
+                    let o = c.op();
+                    let va = $crate::exec::memory::address::<X>(h, o);
+                    let $raw = h.load_slow(va, <$type as $crate::tlb::Scalar>::SIZE)?;
+                    h.r[o.rd as usize] = $value;
+                    Ok(())
+                });
+                if done {
+                    $crate::exec::memory::after_slow(h, c)
+                } else {
+                    $crate::engine::Cursor::LEAVE
                 }
             }
             let o = c.op();
@@ -77,12 +81,16 @@ pub(crate) fn store<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
 #[cold]
 #[inline(never)]
 fn store_slow<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    let va = address::<X>(h, o);
-    let value = h.r[o.rs2 as usize];
-    match h.store_slow(va, T::SIZE, value) {
-        Ok(()) => after_slow(h, c),
-        Err(trap) => h.fault(c, trap),
+    let done = attempt(h, c, |h, c| {
+        let o = c.op();
+        let va = address::<X>(h, o);
+        let value = h.r[o.rs2 as usize];
+        h.store_slow(va, T::SIZE, value)
+    });
+    if done {
+        after_slow(h, c)
+    } else {
+        Cursor::LEAVE
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! A function gets the hart and the cursor on its operation and ends by going
 //! on ([`go!`]) or by leaving the block. To keep that a sibling call, a
-//! function on the hot path takes no address of a local variable; rare cases
-//! are tail calls of cold functions.
+//! function that goes on takes no address of a local variable; rare cases are
+//! tail calls of cold functions, and what may trap is done by [`attempt`].
 
 mod a;
 mod d;
@@ -90,6 +90,25 @@ macro_rules! handlers {
     };
 }
 for_each_instruction!(handlers);
+
+/// Executes what may trap; false if it did. The result of such work comes in
+/// memory, which must not be the handler's: a frame whose address is known
+/// elsewhere cannot be left by a sibling call. For the same reason `work`
+/// captures nothing.
+#[inline(never)]
+pub(crate) fn attempt<F>(h: &mut Hart, c: Cursor, work: F) -> bool
+where
+    F: Fn(&mut Hart, Cursor) -> Result<(), Trap>,
+{
+    const { assert!(size_of::<F>() == 0) };
+    match work(h, c) {
+        Ok(()) => true,
+        Err(trap) => {
+            h.fault(c, trap);
+            false
+        }
+    }
+}
 
 /// What the table does not know, or the hart's configuration forbids: the
 /// instruction's bits are in `imm`.

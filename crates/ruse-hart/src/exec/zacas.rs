@@ -3,6 +3,7 @@
 use ruse_bus::Width;
 
 use super::a::update;
+use super::attempt;
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::{Hart, SINK};
@@ -15,31 +16,23 @@ fn swap(h: &mut Hart, va: u64, width: Width, expected: u64, new: u64) -> Result<
     update(h, va, width, |old| if old == expected { new } else { old })
 }
 
-pub(crate) fn amocas_w<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+fn amocas_w_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let o = c.op();
     let va = X::addr(h.r[o.rs1 as usize]);
     // x0 as rd compares with zero.
     let (expected, new) = (source(h, o.rd), h.r[o.rs2 as usize]);
-    match swap(h, va, Width::B4, expected, new) {
-        Ok(old) => {
-            h.r[o.rd as usize] = old as i32 as i64 as u64;
-            go!(h, c.next())
-        }
-        Err(trap) => h.fault(c, trap),
-    }
+    let old = swap(h, va, Width::B4, expected, new)?;
+    h.r[o.rd as usize] = old as i32 as i64 as u64;
+    Ok(())
 }
 
-pub(crate) fn amocas_d<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+fn amocas_d_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let o = c.op();
     let va = X::addr(h.r[o.rs1 as usize]);
     let (expected, new) = (source(h, o.rd), h.r[o.rs2 as usize]);
-    match swap(h, va, Width::B8, expected, new) {
-        Ok(old) => {
-            h.r[o.rd as usize] = old;
-            go!(h, c.next())
-        }
-        Err(trap) => h.fault(c, trap),
-    }
+    let old = swap(h, va, Width::B8, expected, new)?;
+    h.r[o.rd as usize] = old;
+    Ok(())
 }
 
 /// `rd` as a source: what was written to `x0` is not read back.
@@ -64,19 +57,15 @@ fn set_pair(h: &mut Hart, first: u8, low: u64, high: u64) {
     }
 }
 
-pub(crate) fn amocas_d_rv32<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+fn amocas_d_rv32_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let o = c.op();
     let va = X::addr(h.r[o.rs1 as usize]);
     let join = |(low, high): (u64, u64)| u64::from(low as u32) | high << 32;
     let (expected, new) = (join(pair(h, o.rd)), join(pair(h, o.rs2)));
-    match swap(h, va, Width::B8, expected, new) {
-        Ok(old) => {
-            let high = (old >> 32) as i32 as i64 as u64;
-            set_pair(h, o.rd, old as i32 as i64 as u64, high);
-            go!(h, c.next())
-        }
-        Err(trap) => h.fault(c, trap),
-    }
+    let old = swap(h, va, Width::B8, expected, new)?;
+    let high = (old >> 32) as i32 as i64 as u64;
+    set_pair(h, o.rd, old as i32 as i64 as u64, high);
+    Ok(())
 }
 
 /// Sixteen bytes: the harts of a machine take turns on one host thread, so
@@ -100,15 +89,29 @@ fn swap16(
     Ok((low, high))
 }
 
-pub(crate) fn amocas_q<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+fn amocas_q_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let o = c.op();
     let va = X::addr(h.r[o.rs1 as usize]);
     let (expected, new) = (pair(h, o.rd), pair(h, o.rs2));
-    match swap16(h, va, expected, new) {
-        Ok((low, high)) => {
-            set_pair(h, o.rd, low, high);
-            go!(h, c.next())
+    let (low, high) = swap16(h, va, expected, new)?;
+    set_pair(h, o.rd, low, high);
+    Ok(())
+}
+
+macro_rules! handlers {
+    ($( $name:ident $work:ident; )*) => {$(
+        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+            if attempt(h, c, $work::<X>) {
+                go!(h, c.next())
+            } else {
+                Cursor::LEAVE
+            }
         }
-        Err(trap) => h.fault(c, trap),
-    }
+    )*};
+}
+handlers! {
+    amocas_w amocas_w_work;
+    amocas_d amocas_d_work;
+    amocas_d_rv32 amocas_d_rv32_work;
+    amocas_q amocas_q_work;
 }

@@ -4,12 +4,12 @@
 //! There is no cache: management operations check that they may be executed
 //! and that the block may be accessed, prefetches do nothing.
 
-use super::memory;
+use super::{attempt, memory};
 use crate::base::Base;
 use crate::csr::envcfg;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
-use crate::trap::Privilege;
+use crate::trap::{Privilege, Trap};
 
 /// Size of a cache block, in bytes.
 const BLOCK: u64 = 64;
@@ -28,10 +28,14 @@ fn manage<X: Base>(h: &mut Hart, c: Cursor, field: u64) -> Cursor {
     if !enabled(h, field) {
         return h.illegal(c);
     }
-    let va = X::addr(h.r[c.op().rs1 as usize]);
-    match h.cache_block(va) {
-        Ok(()) => go!(h, c.next()),
-        Err(trap) => h.fault(c, trap),
+    let done = attempt(h, c, |h, c| {
+        let va = X::addr(h.r[c.op().rs1 as usize]);
+        h.cache_block(va)
+    });
+    if done {
+        go!(h, c.next())
+    } else {
+        Cursor::LEAVE
     }
 }
 
@@ -51,15 +55,20 @@ pub(crate) fn cbo_zero<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
     if !enabled(h, envcfg::CBZE) {
         return h.illegal(c);
     }
-    let va = X::addr(h.r[c.op().rs1 as usize]);
-    let first = va & !(BLOCK - 1);
-    for offset in (0..BLOCK).step_by(8) {
-        if let Err(mut trap) = h.store_slow(first + offset, 8, 0) {
-            trap.tval = va;
-            return h.fault(c, trap);
+    let done = attempt(h, c, |h, c| {
+        let va = X::addr(h.r[c.op().rs1 as usize]);
+        let first = va & !(BLOCK - 1);
+        for offset in (0..BLOCK).step_by(8) {
+            h.store_slow(first + offset, 8, 0)
+                .map_err(|trap| Trap { tval: va, ..trap })?;
         }
+        Ok(())
+    });
+    if done {
+        memory::after_slow(h, c)
+    } else {
+        Cursor::LEAVE
     }
-    memory::after_slow(h, c)
 }
 
 pub(crate) fn prefetch_i<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {

@@ -19,7 +19,9 @@ use ruse_isa::{Xlen, csr};
 use common::asm::Asm;
 use common::board::{Board, RAM};
 
+/// `mstatus.MPRV`.
 pub const MPRV: u64 = 1 << 17;
+/// Where `mstatus.MPP` begins.
 pub const MPP_SHIFT: u32 = 11;
 /// Where the handler for M-mode would be; nothing needs to be there.
 pub const M_VECTOR: u64 = RAM + 0x8000;
@@ -33,6 +35,7 @@ pub fn board(xlen: Xlen) -> Board {
     with_svadu(xlen, false)
 }
 
+/// As [`board`]; `svadu`: hardware may update A and D bits.
 pub fn with_svadu(xlen: Xlen, svadu: bool) -> Board {
     let mut board = Board::with(xlen, 16 << 20, svadu, false);
     let hart = &mut board.hart;

@@ -16,6 +16,11 @@ const NAPOT: u64 = 3 << 3;
 const LOCK: u64 = 0x80;
 const DATA: u64 = RAM + 0x20_0000;
 
+/// An access, and whether it may.
+type Check = (Access, Privilege, u64, bool);
+/// A name, the entries, and what they do.
+type Case<'a> = (&'a str, &'a [(u64, u64)], &'a [Check]);
+
 fn napot(base: u64, size: u64) -> u64 {
     (base | (size / 2 - 1)) >> 2
 }
@@ -52,9 +57,8 @@ fn ranges_priorities_and_locks() {
     let all = (u64::MAX, NAPOT | R | W | X);
     let user = Privilege::User;
     let machine = Privilege::Machine;
-    type Check = (Access, Privilege, u64, bool);
     let (load, store) = (Access::Load, Access::Store);
-    let cases: &[(&str, &[(u64, u64)], &[Check])] = &[
+    let cases: &[Case] = &[
         (
             "none: M only",
             &[],
