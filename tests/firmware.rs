@@ -1,40 +1,64 @@
 //! Unmodified firmware, as Debian ships it (packages opensbi and
-//! u-boot-qemu), and what hangs on the console of the `ruse` command.
+//! u-boot-qemu).
 
 mod talk;
 
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use talk::{Talk, package, rom, ruse};
+use talk::{Talk, package, rom};
+
+const OPENSBI: &str = "/usr/lib/riscv64-linux-gnu/opensbi/generic";
+
+fn opensbi(name: &str) -> Option<String> {
+    package(&format!("{OPENSBI}/{name}"))
+}
+
+/// A line of OpenSBI's report.
+#[track_caller]
+fn reports(talk: &mut Talk, name: &str, value: &str) {
+    talk.expect(&format!("{name:<26}: {value}\r\n"));
+}
 
 #[test]
-fn opensbi_starts_a_kernel_and_answers_it() {
-    let Some(dir) = package("/usr/lib/riscv64-linux-gnu/opensbi/generic") else {
-        return;
-    };
+fn opensbi_knows_the_board_and_starts_a_kernel() {
     let kernel = rom("sbi/sbi.bin");
-    for name in [
-        "fw_dynamic.bin",
-        "fw_dynamic.elf",
-        "fw_jump.bin",
-        "fw_jump.elf",
+    for (name, harts) in [
+        ("fw_dynamic.bin", 1),
+        ("fw_dynamic.elf", 4),
+        ("fw_jump.bin", 2),
+        ("fw_jump.elf", 2),
     ] {
-        let bios = PathBuf::from(&dir).join(name);
-        let bios = bios.to_str().unwrap();
-        let args = ["boot", "--bios", bios, "--kernel", &kernel, "--harts", "2"];
-        let mut talk = Talk::new(&args);
+        let Some(bios) = opensbi(name) else { return };
+        let count = harts.to_string();
+        let args = ["boot", "--bios", &bios, "--kernel", &kernel];
+        let mut talk = Talk::new(&[&args[..], &["--harts", &count]].concat());
         talk.expect("OpenSBI v");
-        talk.expect(" 0 failed");
-        assert_eq!(talk.code(), Some(0), "{name}");
+        reports(&mut talk, "Platform Name", "ruse,virt");
+        reports(&mut talk, "Platform HART Count", &count);
+        reports(&mut talk, "Platform IPI Device", "aclint-mswi");
+        reports(
+            &mut talk,
+            "Platform Timer Device",
+            "aclint-mtimer @ 10000000Hz",
+        );
+        reports(&mut talk, "Platform Console Device", "uart8250");
+        reports(&mut talk, "Platform Reboot Device", "sifive_test");
+        reports(&mut talk, "Domain0 Name", "root");
+        let all: Vec<_> = (0..harts).map(|hart| format!("{hart}*")).collect();
+        reports(&mut talk, "Domain0 HARTs", &all.join(","));
+        reports(&mut talk, "Domain0 Next Mode", "S-mode");
+        reports(&mut talk, "Boot HART Base ISA", "rv64imafdc");
+        reports(&mut talk, "Boot HART PMP Count", "16");
+        talk.expect("sbi: a kernel that only asks questions");
+        let report = talk.expect(" checks, 0 failed");
+        assert_eq!(report.matches("with hart ").count(), harts - 1, "{report}");
+        talk.ends(0);
     }
 }
 
 #[test]
 fn u_boot_runs_over_opensbi_over_the_built_in_sbi_and_alone() {
-    let bios = package("/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin");
+    let bios = opensbi("fw_dynamic.bin");
     let smode = package("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin");
     let mmode = package("/usr/lib/u-boot/qemu-riscv64/u-boot.bin");
     let (Some(bios), Some(smode), Some(mmode)) = (bios, smode, mmode) else {
@@ -42,7 +66,9 @@ fn u_boot_runs_over_opensbi_over_the_built_in_sbi_and_alone() {
     };
     let dir = tempfile::tempdir().unwrap();
     let disk = dir.path().join("disk.img");
-    std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    let mut bytes = vec![0; 1 << 20];
+    bytes[5 * 512..][..8].copy_from_slice(b"sector 5");
+    std::fs::write(&disk, &bytes).unwrap();
     let disk = disk.to_str().unwrap();
     for args in [
         &["boot", "--bios", &bios, "--kernel", &smode, "--disk", disk] as &[_],
@@ -50,99 +76,67 @@ fn u_boot_runs_over_opensbi_over_the_built_in_sbi_and_alone() {
         &[&mmode, "--disk", disk],
     ] {
         let mut talk = Talk::new(args);
-        talk.expect("U-Boot 20");
-        talk.expect("Hit any key to stop autoboot");
-        talk.send("\r");
-        talk.expect("=> ");
-        talk.send("virtio info\r");
-        talk.expect("Capacity: 1.0 MB");
-        talk.expect("=> ");
+        u_boot_prompt(&mut talk);
+        let answer = u_boot(&mut talk, "bdinfo");
+        assert!(answer.contains("0x0000000080000000"), "{answer}");
+        let answer = u_boot(&mut talk, "virtio info");
+        assert!(answer.contains("Capacity: 1.0 MB"), "{answer}");
+        // The sector, byte for byte: read into memory and shown.
+        let answer = u_boot(&mut talk, "virtio read 84000000 5 1");
+        assert!(answer.contains("1 blocks read: OK"), "{answer}");
+        let answer = u_boot(&mut talk, "md.b 84000000 8");
+        assert!(answer.contains("sector 5"), "{answer}");
+        talk.send("reset\r");
+        u_boot_prompt(&mut talk);
         talk.send("poweroff\r");
-        assert_eq!(talk.code(), Some(0), "{args:?}");
+        talk.ends(0);
     }
 }
 
+fn u_boot_prompt(talk: &mut Talk) {
+    talk.expect("U-Boot 20");
+    talk.expect("Model: ruse,virt");
+    talk.expect("Hit any key to stop autoboot");
+    talk.send("\r");
+    talk.expect("=> ");
+}
+
+/// What U-Boot answers to a command.
+#[track_caller]
+fn u_boot(talk: &mut Talk, command: &str) -> String {
+    talk.send(&format!("{command}\r"));
+    talk.expect("=> ")
+}
+
 #[test]
-fn an_idle_guest_leaves_the_host_alone() {
+fn the_device_tree_can_be_had_without_a_run() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = dir.path().join("disk.img");
-    std::fs::write(&disk, vec![0; 4096]).unwrap();
-    let mut talk = Talk::new(&[
-        &rom("monitor/monitor.elf"),
-        "--disk",
-        disk.to_str().unwrap(),
-    ]);
-    talk.expect("ruse> ");
-    let Some(before) = cpu_time(talk.child.id()) else {
-        return;
-    };
-    let seconds = 2;
-    std::thread::sleep(Duration::from_secs(seconds));
-    let used = cpu_time(talk.child.id()).unwrap() - before;
-    assert!(
-        used <= seconds * 2,
-        "{used} hundredths of a second in {seconds} s"
-    );
-    talk.send("off 3\r");
-    assert_eq!(talk.code(), Some(3));
-}
-
-/// Processor time of a process, in hundredths of a second, where the host
-/// has `/proc` (proc(5): `utime` and `stime`, in ticks).
-fn cpu_time(id: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
-}
-
-#[test]
-#[cfg(unix)]
-fn a_signal_or_a_closed_pipe_ends_it_quietly() {
-    const STOPPED: Option<i32> = Some(130);
-    for signal in ["-TERM", "-INT", "-HUP"] {
-        let mut talk = Talk::new(&[&rom("spin/spin-rv64.elf")]);
-        // Not before it is ready for signals: it reads its input then.
-        talk.send("x");
-        std::thread::sleep(Duration::from_millis(300));
-        let id = talk.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
+    let file = dir.path().join("board.dtb");
+    let file = file.to_str().unwrap();
+    let kernel = rom("sbi/sbi.bin");
+    for args in [
+        &["--harts", "3"] as &[_],
+        &["boot", "--kernel", &kernel, "--append", "hello there"],
+    ] {
+        let ended = Talk::new(&[args, &["--dump-dtb", file]].concat()).ends(0);
+        assert_eq!(ended.output + &ended.errors, "");
+        let Ok(dtc) = Command::new("dtc")
+            .args(["-I", "dtb", "-O", "dts", file])
+            .output()
+        else {
+            assert!(std::env::var_os("CI").is_none(), "CI needs dtc");
+            eprintln!("skipped: no dtc");
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&dtc.stderr), "");
+        assert!(dtc.status.success());
+        let source = String::from_utf8(dtc.stdout).unwrap();
+        let boots = args[0] == "boot";
+        assert_eq!(source.contains("cpu@2 {"), !boots, "{source}");
+        assert_eq!(
+            source.contains("bootargs = \"hello there\""),
+            boots,
+            "{source}"
         );
-        assert_eq!(talk.code(), STOPPED, "{signal}");
     }
-    // A guest that would otherwise print its greeting and wait for a command.
-    let mut child = ruse(&[&rom("monitor/monitor.elf")])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let mut complaints = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    stderr.read_to_string(&mut complaints).unwrap();
-    assert_eq!(complaints, "");
-    assert_eq!(child.wait().unwrap().code(), STOPPED);
-}
-
-#[test]
-fn input_that_ended_is_no_reason_to_end() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = ruse(&[]);
-    command.env("RUSE_HOME", dir.path()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"sleep 1\roff 6\r").unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(6));
-    let complaints = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        complaints.contains("ssd.img: 50 GB, of which the host holds"),
-        "{complaints}"
-    );
-    let size = std::fs::metadata(dir.path().join("ssd.img")).unwrap().len();
-    assert_eq!(size, 50_000_000_000);
 }
