@@ -116,10 +116,7 @@ impl Hart {
         if low & 3 != 3 {
             return Ok(low);
         }
-        let next = match self.xlen {
-            Xlen::Rv32 => u64::from((pc as u32).wrapping_add(2)),
-            Xlen::Rv64 => pc.wrapping_add(2),
-        };
+        let next = self.after(pc, 2);
         let pa = self.locate_fetch(next, 2)?;
         Ok(low | u32::from(self.half(pa)?) << 16)
     }
@@ -134,10 +131,7 @@ impl Hart {
     /// The guest-physical address after the page of `pc`, 0 if that page
     /// cannot hold cached code.
     fn second_page(&mut self, pc: u64) -> Result<u64, Trap> {
-        let next = match self.xlen {
-            Xlen::Rv32 => u64::from((pc as u32).wrapping_add(2)),
-            Xlen::Rv64 => pc.wrapping_add(2),
-        };
+        let next = self.after(pc, 2);
         let pa = self.locate_fetch(next, 2)?;
         Ok(if self.tlb.fetch(next) == Some(pa) {
             pa

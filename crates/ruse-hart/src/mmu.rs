@@ -299,7 +299,7 @@ impl Hart {
     }
 
     /// The address of the byte `n` places after `va`.
-    fn after(&self, va: u64, n: u64) -> u64 {
+    pub(crate) fn after(&self, va: u64, n: u64) -> u64 {
         match self.xlen {
             Xlen::Rv32 => u64::from((va as u32).wrapping_add(n as u32)),
             Xlen::Rv64 => va.wrapping_add(n),

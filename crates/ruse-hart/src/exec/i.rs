@@ -3,16 +3,11 @@
 
 use ruse_isa::Opcode;
 
-use super::{memory, reg_imm, reg_reg};
+use super::{done, memory, reg_imm, reg_reg, sext32};
 use crate::base::Base;
 use crate::engine::{Cursor, Handler, follow, follow_indirect, go};
 use crate::hart::{Exit, Hart};
 use crate::trap::{Cause, Privilege, Trap};
-
-#[inline(always)]
-fn sext32(value: u64) -> u64 {
-    value as i32 as i64 as u64
-}
 
 #[inline(always)]
 fn shift<X: Base>(amount: u64) -> u32 {
@@ -30,10 +25,10 @@ reg_reg! {
     sra(a, b) => (a as i64 >> shift::<X>(b)) as u64;
     or(a, b) => a | b;
     and(a, b) => a & b;
-    addw(a, b) => sext32(a.wrapping_add(b));
-    subw(a, b) => sext32(a.wrapping_sub(b));
-    sllw(a, b) => sext32(u64::from((a as u32) << (b & 31)));
-    srlw(a, b) => sext32(u64::from(a as u32 >> (b & 31)));
+    addw(a, b) => sext32(a.wrapping_add(b) as u32);
+    subw(a, b) => sext32(a.wrapping_sub(b) as u32);
+    sllw(a, b) => sext32((a as u32) << (b & 31));
+    srlw(a, b) => sext32(a as u32 >> (b & 31));
     sraw(a, b) => (a as i32 >> (b & 31)) as i64 as u64;
 }
 
@@ -47,9 +42,9 @@ reg_imm! {
     slli(a, imm) => a << (imm & 63);
     srli(a, imm) => X::addr(a) >> (imm & 63);
     srai(a, imm) => (a as i64 >> (imm & 63)) as u64;
-    addiw(a, imm) => sext32(a.wrapping_add(imm));
-    slliw(a, imm) => sext32(u64::from((a as u32) << (imm & 31)));
-    srliw(a, imm) => sext32(u64::from(a as u32 >> (imm & 31)));
+    addiw(a, imm) => sext32(a.wrapping_add(imm) as u32);
+    slliw(a, imm) => sext32((a as u32) << (imm & 31));
+    srliw(a, imm) => sext32(a as u32 >> (imm & 31));
     sraiw(a, imm) => (a as i32 >> (imm & 31)) as i64 as u64;
 }
 
@@ -131,7 +126,7 @@ branches! {
 memory::loads! {
     lb: u8 (raw) => raw as i8 as i64 as u64;
     lh: u16 (raw) => raw as i16 as i64 as u64;
-    lw: u32 (raw) => sext32(raw);
+    lw: u32 (raw) => sext32(raw as u32);
     ld: u64 (raw) => raw;
     lbu: u8 (raw) => raw;
     lhu: u16 (raw) => raw;
@@ -153,15 +148,13 @@ pub(crate) fn fence<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
 
 /// PAUSE: lets the other harts run.
 pub(crate) fn pause<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.move_to(o.imm as u64 + 4, u64::from(o.aux) + 1);
+    done(h, c);
     h.end_quantum();
     Cursor::LEAVE
 }
 
 pub(crate) fn fence_i<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.move_to(o.imm as u64 + 4, u64::from(o.aux) + 1);
+    done(h, c);
     h.sync_code();
     Cursor::LEAVE
 }

@@ -1,14 +1,9 @@
 //! M: integer multiplication and division (unprivileged manual, "M").
 
-use super::reg_reg;
+use super::{reg_reg, sext32};
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
-
-#[inline(always)]
-fn sext32(value: u32) -> u64 {
-    value as i32 as i64 as u64
-}
 
 /// Signed division: by zero gives -1, overflow the dividend.
 #[inline(always)]

@@ -110,6 +110,19 @@ where
     }
 }
 
+/// A word in register form.
+#[inline(always)]
+fn sext32(value: u32) -> u64 {
+    value as i32 as i64 as u64
+}
+
+/// The system instruction at `c` has executed; the next one is to be looked up.
+fn done(h: &mut Hart, c: Cursor) -> Cursor {
+    let o = c.op();
+    h.move_to(o.imm as u64 + 4, u64::from(o.aux) + 1);
+    Cursor::LEAVE
+}
+
 /// What the table does not know, or the hart's configuration forbids: the
 /// instruction's bits are in `imm`.
 pub(crate) fn illegal(h: &mut Hart, c: Cursor) -> Cursor {

@@ -1,18 +1,12 @@
 //! Returns from traps, WFI and the fences of the memory-management unit, with
 //! Svinval (privileged manual, "Supervisor-Level ISA").
 
+use super::done;
 use crate::base::Base;
 use crate::csr::status;
 use crate::engine::Cursor;
 use crate::hart::{Exit, Hart};
 use crate::trap::Privilege;
-
-/// The instruction at `c` has executed; the next one is to be looked up.
-fn done(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.move_to(o.imm as u64 + 4, u64::from(o.aux) + 1);
-    Cursor::LEAVE
-}
 
 /// Whether S-mode may not do this because of a trap bit of `mstatus`, or
 /// U-mode because it is U-mode.

@@ -1,14 +1,9 @@
 //! Zbb: basic bit manipulation (unprivileged manual, "B").
 
-use super::{reg, reg_imm, reg_reg};
+use super::{reg, reg_imm, reg_reg, sext32};
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
-
-#[inline(always)]
-fn sext32(value: u32) -> u64 {
-    value as i32 as i64 as u64
-}
 
 #[inline(always)]
 fn rotate_right<X: Base>(a: u64, by: u64) -> u64 {
