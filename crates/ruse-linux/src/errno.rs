@@ -1,0 +1,89 @@
+//! Error numbers (Linux `include/uapi/asm-generic/errno*.h`).
+
+use std::io;
+
+/// What a system call fails with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Errno(pub u16);
+
+macro_rules! errnos {
+    ($( $name:ident = $number:literal, )*) => {
+        #[allow(dead_code, missing_docs)]
+        impl Errno {
+            $( pub(crate) const $name: Self = Self($number); )*
+
+            /// The name, as strace prints it.
+            pub(crate) fn name(self) -> &'static str {
+                match self.0 {
+                    $( $number => stringify!($name), )*
+                    _ => "E?",
+                }
+            }
+        }
+    };
+}
+errnos! {
+    EPERM = 1, ENOENT = 2, ESRCH = 3, EINTR = 4, EIO = 5, ENXIO = 6, E2BIG = 7, ENOEXEC = 8,
+    EBADF = 9, ECHILD = 10, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, ENOTBLK = 15,
+    EBUSY = 16, EEXIST = 17, EXDEV = 18, ENODEV = 19, ENOTDIR = 20, EISDIR = 21, EINVAL = 22,
+    ENFILE = 23, EMFILE = 24, ENOTTY = 25, ETXTBSY = 26, EFBIG = 27, ENOSPC = 28, ESPIPE = 29,
+    EROFS = 30, EMLINK = 31, EPIPE = 32, EDOM = 33, ERANGE = 34, EDEADLK = 35,
+    ENAMETOOLONG = 36, ENOLCK = 37, ENOSYS = 38, ENOTEMPTY = 39, ELOOP = 40, ENODATA = 61,
+    ETIME = 62, EPROTO = 71, EOVERFLOW = 75, ENOTSOCK = 88, EDESTADDRREQ = 89, EMSGSIZE = 90,
+    EPROTOTYPE = 91, ENOPROTOOPT = 92, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94,
+    EOPNOTSUPP = 95, EPFNOSUPPORT = 96, EAFNOSUPPORT = 97, EADDRINUSE = 98, EADDRNOTAVAIL = 99,
+    ENETDOWN = 100, ENETUNREACH = 101, ENETRESET = 102, ECONNABORTED = 103, ECONNRESET = 104,
+    ENOBUFS = 105, EISCONN = 106, ENOTCONN = 107, ESHUTDOWN = 108, ETIMEDOUT = 110,
+    ECONNREFUSED = 111, EHOSTDOWN = 112, EHOSTUNREACH = 113, EALREADY = 114, EINPROGRESS = 115,
+    ESTALE = 116, EDQUOT = 122, ECANCELED = 125, EOWNERDEAD = 130,
+}
+
+impl std::fmt::Debug for Errno {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<io::Error> for Errno {
+    /// By kind, not by the host's number: hosts number differently.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind as K;
+        match error.kind() {
+            K::NotFound => Self::ENOENT,
+            K::PermissionDenied => Self::EACCES,
+            K::ConnectionRefused => Self::ECONNREFUSED,
+            K::ConnectionReset => Self::ECONNRESET,
+            K::HostUnreachable => Self::EHOSTUNREACH,
+            K::NetworkUnreachable => Self::ENETUNREACH,
+            K::ConnectionAborted => Self::ECONNABORTED,
+            K::NotConnected => Self::ENOTCONN,
+            K::AddrInUse => Self::EADDRINUSE,
+            K::AddrNotAvailable => Self::EADDRNOTAVAIL,
+            K::NetworkDown => Self::ENETDOWN,
+            K::BrokenPipe => Self::EPIPE,
+            K::AlreadyExists => Self::EEXIST,
+            K::WouldBlock => Self::EAGAIN,
+            K::NotADirectory => Self::ENOTDIR,
+            K::IsADirectory => Self::EISDIR,
+            K::DirectoryNotEmpty => Self::ENOTEMPTY,
+            K::ReadOnlyFilesystem => Self::EROFS,
+            K::StaleNetworkFileHandle => Self::ESTALE,
+            K::InvalidInput | K::InvalidData | K::InvalidFilename => Self::EINVAL,
+            K::TimedOut => Self::ETIMEDOUT,
+            K::StorageFull => Self::ENOSPC,
+            K::NotSeekable => Self::ESPIPE,
+            K::QuotaExceeded => Self::EDQUOT,
+            K::FileTooLarge => Self::EFBIG,
+            K::ResourceBusy => Self::EBUSY,
+            K::ExecutableFileBusy => Self::ETXTBSY,
+            K::Deadlock => Self::EDEADLK,
+            K::CrossesDevices => Self::EXDEV,
+            K::TooManyLinks => Self::EMLINK,
+            K::ArgumentListTooLong => Self::E2BIG,
+            K::Interrupted => Self::EINTR,
+            K::Unsupported => Self::EOPNOTSUPP,
+            K::OutOfMemory => Self::ENOMEM,
+            _ => Self::EIO,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! System calls as text, in the manner of strace(1).
