@@ -13,6 +13,7 @@ use crate::process::{Exit, Process};
 use crate::signal::{self, Detail, SigInfo};
 use crate::syscall::{self, Cx, Stop};
 use crate::thread::{Blocked, State, Thread, Tid, Wait};
+use crate::wait::Hub;
 
 /// Instructions of one turn while other threads are ready or wait.
 const QUANTUM: u64 = 200_000;
@@ -72,8 +73,8 @@ pub(crate) struct Kernel {
     pub first: Tid,
     pub ready: VecDeque<Tid>,
     next_tid: Tid,
-    /// Counts what may let a blocked system call finish.
-    pub events: u64,
+    /// What ends waiting: shared with the files that can.
+    pub hub: Hub,
     /// Unknown system calls that were named in the log.
     pub unknown: HashSet<u64>,
     pub retired: u64,
@@ -94,7 +95,7 @@ impl Kernel {
             first: 0,
             ready: VecDeque::new(),
             next_tid: INIT,
-            events: 0,
+            hub: Hub::default(),
             unknown: HashSet::new(),
             retired: 0,
             started,
@@ -124,7 +125,7 @@ impl Kernel {
 
     /// Something happened that may let blocked system calls finish.
     pub(crate) fn stir(&mut self) {
-        self.events += 1;
+        self.hub.ring();
     }
 
     /// Lets a blocked thread finish its system call.
@@ -135,7 +136,7 @@ impl Kernel {
         }) = self.threads.get_mut(&tid)
         {
             blocked.woken = true;
-            self.events += 1;
+            self.hub.ring();
         }
     }
 
@@ -154,6 +155,8 @@ impl Kernel {
             if let Some(outcome) = self.outcome {
                 return Ok(outcome);
             }
+            self.hub.set_now(self.host.monotonic());
+            self.hub.pump();
             self.timers();
             self.retry_blocked();
             match self.ready.pop_front() {
@@ -277,7 +280,8 @@ impl Kernel {
     /// Executes a system call of a thread whose registers are in its hart;
     /// `earlier` if it blocked before.
     fn attempt(&mut self, tid: Tid, number: u64, args: [u64; 6], earlier: Option<Blocked>) {
-        let events = self.events;
+        self.hub.set_now(self.host.monotonic());
+        let events = self.hub.events();
         let mut cx = Cx::new(self, tid, number, args, earlier);
         let answer = syscall::dispatch(&mut cx);
         match answer {
@@ -320,7 +324,7 @@ impl Kernel {
                 State::Blocked(b) => {
                     b.woken
                         || b.wait.deadline.is_some_and(|at| at <= now)
-                        || (!b.wait.queued && b.seen != self.events)
+                        || (!b.wait.queued && b.seen != self.hub.events())
                         || signal::due(self, thread)
                 }
                 _ => false,
@@ -376,9 +380,8 @@ impl Kernel {
             self.outcome = Some(Outcome::Exited(0));
             return Ok(());
         }
-        let pause = next.map_or(Duration::from_millis(5), |at| at.saturating_sub(now));
-        std::thread::sleep(pause.min(Duration::from_millis(5)));
-        self.stir();
+        let next = [next, self.hub.next_alarm()].into_iter().flatten().min();
+        self.hub.wait(next.map(|at| at.saturating_sub(now)));
         Ok(())
     }
 

@@ -13,6 +13,7 @@
 //! - `exec`: from an ELF file to a process image;
 //! - `signal`: sending, delivering and returning from signals;
 //! - `fs`: the files of the box that the guest sees;
+//! - `wait`: what ends waiting: other threads, time, the host's files;
 //! - `abi`: the numbers and layouts of the riscv64 Linux ABI.
 //!
 //! All guests of one [`Linux`] run on one host thread: nothing here needs a
@@ -32,6 +33,7 @@ mod signal;
 mod strace;
 mod syscall;
 mod thread;
+mod wait;
 
 pub use config::{Config, Limits, Share};
 pub use error::LinuxError;

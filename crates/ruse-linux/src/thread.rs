@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ruse_hart::Registers;
 
-use crate::fs::{File, Files, Interest, Place};
+use crate::fs::{Files, Place};
 use crate::mm::Mm;
 use crate::signal::{Actions, Pending, SigSet};
 
@@ -71,7 +71,7 @@ pub(crate) struct Blocked {
     pub number: u64,
     pub args: [u64; 6],
     pub wait: Wait,
-    /// [`Kernel::events`](crate::kernel::Kernel) when it was last tried.
+    /// [`Hub::events`](crate::wait::Hub::events) when it was last tried.
     pub seen: u64,
     /// A futex or another queue let it go: it finishes with this.
     pub woken: bool,
@@ -83,8 +83,10 @@ pub(crate) struct Wait {
     /// When it gives up, in [`Host::monotonic`](crate::Host::monotonic) time.
     /// A call that is tried again finds the deadline of its first try here.
     pub deadline: Option<Duration>,
-    /// Files whose host side may make it ready.
-    pub files: Vec<(Rc<dyn File>, Interest)>,
+    /// What it has done already (bytes of a long write): the next try goes on
+    /// from there, and a signal ends it with this result, if it is not 0,
+    /// instead of EINTR.
+    pub done: u64,
     /// Only being woken, a deadline or a signal ends it: trying again is
     /// useless (futexes).
     pub queued: bool,

@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::errno::Errno;
+use crate::kernel::Kernel;
+use crate::syscall::{Answer, Cx, Stop};
+use crate::thread::Tid;
 
 /// A request for readiness, and readiness itself: `POLLIN` and the like.
 pub(crate) type Interest = u16;
@@ -36,6 +39,14 @@ pub(crate) struct Stat {
     pub ctime: (i64, u32),
 }
 
+/// What is about to be done to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ask {
+    Read,
+    Write,
+    Poll,
+}
+
 /// An open file, directory, pipe, socket, ... Calls never block the host
 /// thread: what cannot be done now fails with EAGAIN, and the system call
 /// layer waits, also where the description is not `O_NONBLOCK`.
@@ -57,6 +68,24 @@ pub(crate) trait File {
     /// What can be done now without waiting.
     fn poll(&self) -> Interest {
         POLLIN | POLLOUT
+    }
+    /// Called on behalf of a system call before `read`, `write` or `poll`, for
+    /// files whose answer depends on who asks (terminals, signalfd). An error
+    /// is the system call's answer.
+    fn ask(&self, _kernel: &mut Kernel, _tid: Tid, _what: Ask) -> Result<(), Stop> {
+        Ok(())
+    }
+    /// ioctl(2), but for the requests that any file answers (FIOCLEX, FIONBIO).
+    fn ioctl(&self, _cx: &mut Cx, _request: u32, _argument: u64) -> Answer {
+        Err(Errno::ENOTTY.into())
+    }
+    /// Whether epoll takes it: whether it can be not ready.
+    fn pollable(&self) -> bool {
+        false
+    }
+    /// Counts news, so that edge-triggered epoll can tell them from old ones.
+    fn edges(&self) -> u64 {
+        0
     }
     /// The file beneath, for what only one kind of file can do.
     fn as_any(&self) -> &dyn std::any::Any;
