@@ -6,15 +6,22 @@
 //! device reaches guest memory through [`Ram`]'s checked accessors and raises
 //! interrupts through the [`IrqLine`]s it was built with. Nothing in this
 //! crate knows of files, threads, terminals or sockets.
+//!
+//! A single Linux program needs no machine: its memory is a [`Space`], guest
+//! virtual addresses mapped straight into the host's, with a permission a page.
 
 mod bus;
 mod clock;
 mod device;
 mod irq;
 mod ram;
+mod shared;
+mod space;
 
 pub use bus::{Bus, MapError, Region};
 pub use clock::{Clock, TIMEBASE_HZ, VirtualClock};
 pub use device::{AccessFault, Device, DtNode, DtValue, Width};
 pub use irq::{HartPins, IrqLine, IrqSink, Wake};
 pub use ram::{LINE_SHIFT, PAGE_SHIFT, PAGE_SIZE, Pages, Ram, RamError};
+pub use shared::Shared;
+pub use space::{Prot, Space};

@@ -123,6 +123,7 @@ type Backing = memmap2::MmapMut;
 #[cfg(not(any(unix, windows)))]
 type Backing = Vec<u64>;
 
+/// Reserves `size` bytes of zeroes.
 #[cfg(any(unix, windows))]
 fn reserve(size: u64) -> std::io::Result<(Backing, *mut u8)> {
     let len = usize::try_from(size).map_err(std::io::Error::other)?;
@@ -149,6 +150,15 @@ impl Ram {
     /// # Errors
     /// [`RamError`] when the shape is not page-aligned or the host refuses.
     pub fn new(base: u64, size: u64) -> Result<Self, RamError> {
+        Self::behind(0, base, size)
+    }
+
+    /// RAM with `head` bytes of zeroes, a multiple of the page size, in host
+    /// memory right before it.
+    ///
+    /// # Errors
+    /// As [`Ram::new`].
+    pub(crate) fn behind(head: u64, base: u64, size: u64) -> Result<Self, RamError> {
         let end = base.checked_add(size);
         if size == 0
             || !size.is_multiple_of(PAGE_SIZE)
@@ -157,7 +167,10 @@ impl Ram {
         {
             return Err(RamError::Shape { base, size });
         }
-        let (backing, host) = reserve(size).map_err(|source| RamError::Host { size, source })?;
+        let (backing, host) =
+            reserve(head + size).map_err(|source| RamError::Host { size, source })?;
+        // SAFETY: the reservation begins with the head.
+        let host = unsafe { host.add(head as usize) };
         let pages = (size >> PAGE_SHIFT) as usize;
         // A vector of zeroed integers comes from the allocator's zero pages,
         // so that this table too costs only what is touched.
@@ -383,6 +396,14 @@ impl Ram {
             if self.code[page].load(Ordering::Relaxed) != 0 {
                 self.note_store_to_code(page, pa, len);
             }
+        }
+    }
+
+    /// The decoded code of the page of `pa` is not to be used any more.
+    pub(crate) fn drop_code(&self, pa: u64) {
+        let page = self.page(pa);
+        if self.code[page].swap(0, Ordering::AcqRel) != 0 {
+            self.stale.push(pa & !(PAGE_SIZE - 1));
         }
     }
 
