@@ -7,10 +7,10 @@
 use ruse_bus::{AccessFault, PAGE_SIZE, Width};
 use ruse_isa::{Extension, Inst, Opcode, RegClass, Xlen, decode};
 
-use crate::base::{Rv32, Rv64};
+use crate::base::{Base, Rv32, Rv64, User64};
 use crate::code::{Block, Key, Mark};
 use crate::csr::status;
-use crate::engine::{Cursor, Handler, Op, Slot};
+use crate::engine::{Cursor, Handler, Op, Slot, Unlinked};
 use crate::exec;
 use crate::hart::{F0, Hart, SINK};
 use crate::trap::{Cause, Trap};
@@ -19,8 +19,31 @@ use crate::trap::{Cause, Trap};
 /// half of any offset in the block too.
 const MAX_INSTRUCTIONS: u8 = 64;
 
-struct Builder {
+/// The handlers of one [`Base`].
+struct Table {
     xlen: Xlen,
+    of: fn(Opcode) -> Handler,
+    far: fn(Opcode) -> Handler,
+    jump: [Handler; 2],
+}
+
+impl Table {
+    const fn new<X: Base>(xlen: Xlen) -> Self {
+        Self {
+            xlen,
+            of: exec::handler::<X>,
+            far: exec::i::far::<X>,
+            jump: [exec::i::jump::<X, false>, exec::i::jump::<X, true>],
+        }
+    }
+}
+
+static RV32: Table = Table::new::<Rv32>(Xlen::Rv32);
+static RV64: Table = Table::new::<Rv64>(Xlen::Rv64);
+static USER64: Table = Table::new::<User64>(Xlen::Rv64);
+
+struct Builder {
+    table: &'static Table,
     /// The block's virtual address, modulo the page size: only page offsets
     /// may enter into a block, which is shared by all mappings of its page.
     start: u64,
@@ -42,17 +65,9 @@ impl Hart {
         if let Some(cursor) = self.code.jump(pc, self.ctx) {
             return Ok(cursor);
         }
-        let pa = match self.tlb.fetch(pc) {
-            Some(pa) => pa,
-            None => {
-                let pa = self.locate_fetch(pc, 2)?;
-                if self.tlb.fetch(pc) != Some(pa) {
-                    // Outside RAM, or guarded byte by byte.
-                    self.unlinked = crate::engine::Unlinked::NONE;
-                    return self.single_here();
-                }
-                pa
-            }
+        let Some(pa) = self.code_address(pc)? else {
+            self.unlinked = Unlinked::NONE;
+            return self.single_here();
         };
         self.note_fetch(pc);
         let fs_off = self.csrs.mstatus & status::FS == 0;
@@ -63,10 +78,11 @@ impl Hart {
         };
         let across = pa & (PAGE_SIZE - 1) == PAGE_SIZE - 2 && self.half(pa)? & 3 == 3;
         if across {
-            key.second = self.second_page(pc)?;
-            self.unlinked = crate::engine::Unlinked::NONE;
-            if key.second == 0 {
-                return self.single_here();
+            self.unlinked = Unlinked::NONE;
+            let next = self.after(pc, 2);
+            match self.code_address(next)? {
+                Some(second) => key.second = second,
+                None => return self.single_here(),
             }
         }
         if let Some(cursor) = self.code.find(key) {
@@ -75,7 +91,7 @@ impl Hart {
             }
             return Ok(cursor);
         }
-        let mut builder = Builder::new(self.xlen, pc, fs_off);
+        let mut builder = Builder::new(self.table(), pc, fs_off);
         if across {
             let word = u32::from(self.half(pa)?) | u32::from(self.half(key.second)?) << 16;
             builder.push_word(word);
@@ -99,7 +115,8 @@ impl Hart {
     /// The exception that fetching it raises.
     pub(crate) fn single_here(&mut self) -> Result<Cursor, Trap> {
         let word = self.fetch_word()?;
-        let mut builder = Builder::new(self.xlen, self.pc, self.csrs.mstatus & status::FS == 0);
+        let fs_off = self.csrs.mstatus & status::FS == 0;
+        let mut builder = Builder::new(self.table(), self.pc, fs_off);
         builder.push_word(word);
         let block = builder.finish();
         Ok(self.code.insert_single(block))
@@ -128,16 +145,17 @@ impl Hart {
         }
     }
 
-    /// The guest-physical address after the page of `pc`, 0 if that page
-    /// cannot hold cached code.
-    fn second_page(&mut self, pc: u64) -> Result<u64, Trap> {
-        let next = self.after(pc, 2);
-        let pa = self.locate_fetch(next, 2)?;
-        Ok(if self.tlb.fetch(next) == Some(pa) {
-            pa
-        } else {
-            0
-        })
+    /// The guest-physical address of the code at `va` if it can be kept
+    /// decoded: not outside RAM, nor on a page that PMP guards byte by byte.
+    fn code_address(&mut self, va: u64) -> Result<Option<u64>, Trap> {
+        if self.memory.space().is_some() {
+            return self.locate_fetch(va, 2).map(Some);
+        }
+        if let Some(pa) = self.tlb.fetch(va) {
+            return Ok(Some(pa));
+        }
+        let pa = self.locate_fetch(va, 2)?;
+        Ok((self.tlb.fetch(va) == Some(pa)).then_some(pa))
     }
 
     fn decode_run(&self, builder: &mut Builder, start: u64) -> Result<(), Trap> {
@@ -159,8 +177,20 @@ impl Hart {
         Ok(())
     }
 
+    fn table(&self) -> &'static Table {
+        match self.xlen {
+            _ if self.memory.space().is_some() => &USER64,
+            Xlen::Rv32 => &RV32,
+            Xlen::Rv64 => &RV64,
+        }
+    }
+
     /// Sees to it that stores to decoded code are noticed.
     fn guard_code(&mut self, pa: u64, len: u64) {
+        if let Some(space) = self.memory.space() {
+            space.mark_code(pa, len);
+            return;
+        }
         if self.bus.ram().mark_code(pa, len)
             && let Some(host) = self.bus.ram().host_page(pa)
         {
@@ -170,9 +200,9 @@ impl Hart {
 }
 
 impl Builder {
-    fn new(xlen: Xlen, pc: u64, fs_off: bool) -> Self {
+    fn new(table: &'static Table, pc: u64, fs_off: bool) -> Self {
         Self {
-            xlen,
+            table,
             start: pc & (PAGE_SIZE - 1),
             fs_off,
             fp_seen: false,
@@ -183,27 +213,8 @@ impl Builder {
         }
     }
 
-    fn handler(&self, op: Opcode) -> Handler {
-        match self.xlen {
-            Xlen::Rv32 => exec::handler::<Rv32>(op),
-            Xlen::Rv64 => exec::handler::<Rv64>(op),
-        }
-    }
-
-    fn far(&self, op: Opcode) -> Handler {
-        match self.xlen {
-            Xlen::Rv32 => exec::i::far::<Rv32>(op),
-            Xlen::Rv64 => exec::i::far::<Rv64>(op),
-        }
-    }
-
     fn jump(&self, near: bool) -> Handler {
-        match (self.xlen, near) {
-            (Xlen::Rv32, true) => exec::i::jump::<Rv32, false>,
-            (Xlen::Rv32, false) => exec::i::jump::<Rv32, true>,
-            (Xlen::Rv64, true) => exec::i::jump::<Rv64, false>,
-            (Xlen::Rv64, false) => exec::i::jump::<Rv64, true>,
-        }
+        self.table.jump[usize::from(!near)]
     }
 
     fn push(&mut self, slot: Slot, len: u8) {
@@ -224,7 +235,7 @@ impl Builder {
     /// Lowers one instruction; true if it always leaves the block.
     fn push_word(&mut self, word: u32) -> bool {
         let len = if word & 3 == 3 { 4 } else { 2 };
-        let inst = decode(word, self.xlen).filter(|inst| self.legal(inst));
+        let inst = decode(word, self.table.xlen).filter(|inst| self.legal(inst));
         let leaves = match inst {
             Some(inst) => self.push_inst(&inst),
             None => {
@@ -263,7 +274,7 @@ impl Builder {
             RegClass::X | RegClass::None => n,
         };
         let mut op = Op {
-            handler: self.handler(inst.op),
+            handler: (self.table.of)(inst.op),
             imm: inst.imm,
             rd: match (info.rd, inst.rd) {
                 (RegClass::X, 0) => SINK,
@@ -304,7 +315,7 @@ impl Builder {
                 match (inst.rd, near) {
                     (0, _) => op.handler = self.jump(near),
                     (_, true) => {}
-                    (_, false) => op.handler = self.far(inst.op),
+                    (_, false) => op.handler = (self.table.far)(inst.op),
                 }
                 self.push_linked(op, inst.len);
                 return true;
@@ -319,7 +330,7 @@ impl Builder {
                 op.imm += own;
                 op.aux = self.count + 1;
                 if !self.near(op.imm) {
-                    op.handler = self.far(inst.op);
+                    op.handler = (self.table.far)(inst.op);
                 }
                 self.push_linked(op, inst.len);
                 return false;

@@ -32,8 +32,8 @@ pub(crate) struct Block {
 }
 
 /// What a block is found by: its guest-physical address, that of its second
-/// page if its only instruction lies across two (else 0), and whether
-/// floating point was off.
+/// page if its only instruction lies across two (else 0, which no second page
+/// is), and whether floating point was off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub pa: u64,
@@ -162,13 +162,12 @@ impl Code {
         let start = block.slots.as_ptr();
         let cursor = Cursor::start(start);
         self.by_key.insert(key, cursor);
-        for page in [key.pa, key.second] {
-            if page != 0 {
-                self.pages
-                    .entry(page & !(PAGE_SIZE - 1))
-                    .or_default()
-                    .push(key);
-            }
+        let second = (key.second != 0).then_some(key.second);
+        for page in std::iter::once(key.pa).chain(second) {
+            self.pages
+                .entry(page & !(PAGE_SIZE - 1))
+                .or_default()
+                .push(key);
         }
         self.blocks.insert(start as usize, block);
         cursor

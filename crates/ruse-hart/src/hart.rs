@@ -9,6 +9,7 @@ use ruse_softfloat::{Flags, Round};
 use crate::code::{Code, Context};
 use crate::csr::{Csrs, envcfg, status};
 use crate::engine::{self, Cursor, Unlinked};
+use crate::space::Memory;
 use crate::tlb::Tlb;
 use crate::trap::{Cause, Privilege, Trap, irq};
 
@@ -53,6 +54,9 @@ pub enum Exit {
     /// The hart traps for ever without retiring an instruction: its trap
     /// handler itself cannot run.
     Lockup(Trap),
+    /// In user mode: the instruction at `pc` raised this exception, and
+    /// changed nothing.
+    Trap(Trap),
 }
 
 /// One RISC-V hart.
@@ -69,6 +73,7 @@ pub struct Hart {
     /// Whether NX is set and the dynamic rounding mode is RNE: host floating
     /// point may then do.
     pub(crate) float_fast: bool,
+    pub(crate) memory: Memory,
     pub(crate) tlb: Tlb,
     pub(crate) unlinked: Unlinked,
     pub(crate) code: Code,
@@ -117,6 +122,7 @@ impl Hart {
                 global: 0,
             },
             float_fast: false,
+            memory: Memory::new(None),
             tlb: Tlb::new(),
             unlinked: Unlinked::NONE,
             code: Code::new(),
@@ -496,6 +502,10 @@ impl Hart {
         };
         log::trace!("hart {}: {:?} at {:#x}", self.hartid, trap, self.pc);
         self.last_trap = Some(trap);
+        if self.memory.space().is_some() {
+            self.exit = Some(Exit::Trap(trap));
+            return;
+        }
         self.take_trap(trap);
         if self.futile_traps > LOCKUP {
             self.futile_traps = 0;

@@ -6,6 +6,9 @@
 //! and whose meaning stands in `exec`, one file an extension. The privileged
 //! architecture is in `csr`, `trap`, `mmu`, `tlb` and `pmp`.
 //!
+//! [`Hart::user`] makes a hart for one Linux process instead: the same engine
+//! on a [`ruse_bus::Space`], without privileged architecture.
+//!
 //! The hart knows no file, clock, thread or device: time is a
 //! [`ruse_bus::Clock`], interrupts come through [`ruse_bus::HartPins`].
 
@@ -19,11 +22,14 @@ mod hart;
 mod isa;
 mod mmu;
 mod pmp;
+mod space;
 mod tlb;
 mod trap;
+mod user;
 
 pub use hart::{Exit, Hart, HartConfig};
 pub use isa::{isa_extensions, isa_string};
 pub use mmu::Access;
 pub use ruse_isa::Xlen;
 pub use trap::{Cause, Privilege, Trap};
+pub use user::Registers;

@@ -5,7 +5,7 @@
 //! to RAM are carried out, also across pages; to devices they are access
 //! faults.
 
-use ruse_bus::{AccessFault, PAGE_SIZE, Width};
+use ruse_bus::{AccessFault, PAGE_SIZE, Prot, Width};
 use ruse_isa::Xlen;
 
 use crate::csr::{envcfg, status};
@@ -138,6 +138,22 @@ impl Hart {
 
     /// "Virtual Address Translation Process", with the permission checks.
     fn walk(&mut self, va: u64, access: Access) -> Result<Translation, Trap> {
+        if let Some(space) = self.memory.space() {
+            let needed = match access {
+                Access::Fetch => Prot::EXEC,
+                Access::Load => Prot::READ,
+                Access::Store => Prot::WRITE,
+            };
+            return if space.prot(va).contains(needed) {
+                Ok(Translation {
+                    pa: va,
+                    leaf: PAGE_SIZE,
+                    global: true,
+                })
+            } else {
+                Err(access.page_fault(va))
+            };
+        }
         let privilege = self.effective(access);
         let scheme = match self.scheme() {
             Some(scheme) if privilege != Privilege::Machine => scheme,
@@ -275,6 +291,12 @@ impl Hart {
     /// and keeps the page in the TLB where that is allowed.
     fn locate(&mut self, va: u64, len: u64, access: Access) -> Result<u64, Trap> {
         let Translation { pa, leaf, global } = self.walk(va, access)?;
+        if let Some(space) = self.memory.space() {
+            if access == Access::Store {
+                space.relax(va);
+            }
+            return Ok(pa);
+        }
         let privilege = self.effective(access);
         let page = pa & !(PAGE_SIZE - 1);
         let whole_page = self.csrs.pmp.check(page, PAGE_SIZE, access, privilege);

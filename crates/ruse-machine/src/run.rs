@@ -131,7 +131,7 @@ impl Machine {
             let exit = self.harts[index].run(left);
             let ran = self.harts[index].retired().wrapping_sub(before);
             match exit {
-                Exit::Quantum => return Ok(()),
+                Exit::Quantum | Exit::Trap(_) => return Ok(()),
                 Exit::Wait => {
                     self.states[index] = State::Waiting;
                     return Ok(());

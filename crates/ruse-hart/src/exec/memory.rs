@@ -1,4 +1,5 @@
-//! The shape of loads and stores: a TLB hit inline, all else out of line.
+//! The shape of loads and stores: a TLB hit, or an access to a permitted page
+//! of a space, inline, all else out of line.
 
 use super::attempt;
 use crate::base::Base;
@@ -40,7 +41,7 @@ macro_rules! loads {
             }
             let o = c.op();
             let va = $crate::exec::memory::address::<X>(h, o);
-            match h.tlb.load::<$type>(va) {
+            match X::load::<$type>(h, va) {
                 Some($raw) => {
                     h.r[o.rd as usize] = $value;
                     $crate::engine::go!(h, c.next())
@@ -71,7 +72,7 @@ pub(crate) fn store<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
     let o = c.op();
     let va = address::<X>(h, o);
     let value = h.r[o.rs2 as usize];
-    if h.tlb.store::<T>(va, value) {
+    if X::store::<T>(h, va, value) {
         go!(h, c.next())
     } else {
         store_slow::<X, T>(h, c)
