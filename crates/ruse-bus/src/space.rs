@@ -180,6 +180,15 @@ impl Space {
         }
     }
 
+    /// Code was changed, perhaps through another window on the same shared
+    /// object: decoded code of windows is stale.
+    pub fn windows_change(&self) {
+        let windows = self.windows.lock().unwrap_or_else(|e| e.into_inner());
+        for (from, to) in windows.iter() {
+            self.contents_change(*from, to - from);
+        }
+    }
+
     /// Makes zero the pages that `len` bytes at `va` touch, gives their memory
     /// back to the host, and ends windows on shared objects there. What the
     /// hart may do with them stays.

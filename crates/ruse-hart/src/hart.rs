@@ -282,12 +282,19 @@ impl Hart {
                 }
             }
         }
-        self.sync_code();
+        self.drop_stale();
     }
 
     /// FENCE.I: drops decoded code that was overwritten since. No operation
     /// of a block may be executing, or the current one must leave.
     pub fn sync_code(&mut self) {
+        if let Some(space) = self.memory.space() {
+            space.windows_change();
+        }
+        self.drop_stale();
+    }
+
+    fn drop_stale(&mut self) {
         let ram = self.bus.ram().clone();
         match ram.stale_since(&mut self.stale_seen) {
             None => return,

@@ -106,11 +106,19 @@ impl Placement {
             Xlen::Rv32 => SCHEMES_32[0],
             Xlen::Rv64 => rng.pick(&SCHEMES_64),
         };
-        let space = if mode == Mode::Borrowed {
-            0
-        } else {
-            rng.below(2) as usize
+        let space = match mode {
+            Mode::Borrowed => 0,
+            _ => rng.below(2) as usize,
         };
+        Self::of(xlen, index, mode, scheme, space)
+    }
+
+    /// A place for U-mode that a process could have.
+    pub fn process(index: usize) -> Self {
+        Self::of(Xlen::Rv64, index, Mode::User, SCHEMES_64[0], 0)
+    }
+
+    fn of(xlen: Xlen, index: usize, mode: Mode, scheme: Scheme, space: usize) -> Self {
         let at = spaces(xlen)[space];
         let offset = index as u64 * CODE_SIZE;
         let physical = matches!(mode, Mode::Machine | Mode::Borrowed);
@@ -281,6 +289,12 @@ pub fn image(xlen: Xlen, bodies: &[Body], seed: u64) -> Vec<u8> {
 /// Where in RAM, from its start, the record of a body is.
 pub fn result_offset(index: usize) -> usize {
     (RESULTS - RAM) as usize + index * RESULT_SIZE as usize
+}
+
+/// Where in RAM, from its start, the data window's first contents are, with
+/// the page that can only be read.
+pub fn template_offset() -> usize {
+    (TEMPLATE - RAM) as usize
 }
 
 /// The code at the start of RAM.

@@ -10,6 +10,7 @@ mod common;
 mod generate;
 mod guest;
 mod peer;
+mod space;
 
 use ruse_isa::Xlen;
 
@@ -17,6 +18,7 @@ use common::board::{Board, RAM};
 use common::rng::Rng;
 use generate::Body;
 use guest::{MAX_BODIES, Placement, RAM_SIZE, RESULT_SIZE};
+use space::Process;
 
 /// Instructions that an image of [`MAX_BODIES`] bodies cannot need.
 const LIMIT: u64 = 400_000_000;
@@ -182,4 +184,40 @@ fn random_rv64_programs_run_as_on_qemu() {
 #[test]
 fn random_rv32_programs_run_as_on_qemu() {
     differential(Xlen::Rv32, 256);
+}
+
+#[test]
+fn user_mode_runs_programs_as_system_mode_does() {
+    let total = environment("RUSE_DIFF_PROGRAMS").unwrap_or(256) as usize;
+    let first = environment("RUSE_DIFF_SEED").unwrap_or(1);
+    let mut left = total;
+    for seed in first.. {
+        let count = left.min(MAX_BODIES / 2);
+        let mut rng = Rng::new(seed);
+        let bodies: Vec<Body> = (0..count)
+            .map(|n| Body::random(Placement::process(n), LENGTH, &mut rng))
+            .collect();
+        let image = guest::image(Xlen::Rv64, &bodies, seed);
+        let (system, _) = on_ruse(Xlen::Rv64, &image, count, Way::Blocks);
+        let mut retired = Vec::new();
+        for way in [Way::Blocks, Way::Steps, Way::SmallQuanta] {
+            let mut process = Process::new(&bodies);
+            for (n, body) in bodies.iter().enumerate() {
+                let mine = process.run(body, &image, way);
+                let theirs = record(&system, n);
+                assert!(
+                    mine == theirs,
+                    "seed {seed}, {way:?}, body {n}: a space and a machine differ\n{}",
+                    explain(&mine, theirs)
+                );
+            }
+            retired.push(process.hart.retired());
+        }
+        // In small quanta, loops over LR and SC take more turns.
+        assert_eq!(retired[0], retired[1], "seed {seed}: instructions retired");
+        left -= count;
+        if left == 0 {
+            break;
+        }
+    }
 }
