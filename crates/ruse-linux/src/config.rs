@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// A host directory inside the box.
 #[derive(Debug, Clone)]
@@ -26,6 +27,21 @@ pub struct Limits {
     pub time: Option<std::time::Duration>,
 }
 
+/// Where a standard stream of the guest leads.
+#[derive(Debug, Clone, Default)]
+pub enum Stdio {
+    /// To the host's standard stream of the same number. If that is a
+    /// terminal, it is the guest's controlling terminal.
+    #[default]
+    Host,
+    /// Nowhere: reads find the end.
+    Null,
+    /// From these bytes.
+    Input(Vec<u8>),
+    /// To this buffer.
+    Capture(Arc<Mutex<Vec<u8>>>),
+}
+
 /// One run of a guest program.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -45,6 +61,10 @@ pub struct Config {
     pub cwd: Option<String>,
     /// Further host directories.
     pub shares: Vec<Share>,
+    /// Standard input, output and error. Signals that the host sends to this
+    /// process (Ctrl-C, termination, a changed window) go to the guest if the
+    /// first is [`Stdio::Host`].
+    pub stdio: [Stdio; 3],
     /// Whether the guest may use the host's network.
     pub net: bool,
     /// What it may use up.

@@ -35,7 +35,7 @@ mod syscall;
 mod thread;
 mod wait;
 
-pub use config::{Config, Limits, Share};
+pub use config::{Config, Limits, Share, Stdio};
 pub use error::LinuxError;
 pub use host::{Host, StdHost};
 pub use kernel::{Linux, Outcome};

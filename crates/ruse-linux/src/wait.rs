@@ -22,6 +22,7 @@ use std::time::Duration;
 use polling::{Event, Events, Poller};
 
 use crate::fs::{Interest, POLLIN, POLLOUT};
+use crate::thread::Tid;
 
 /// Between looks at the host while guests are busy.
 const PUMP_INTERVAL: Duration = Duration::from_micros(500);
@@ -36,6 +37,8 @@ struct Inner {
     now: Cell<Duration>,
     pumped: Cell<Duration>,
     next_key: Cell<usize>,
+    round: Cell<u64>,
+    deferred: RefCell<Vec<Deferred>>,
     alarms: RefCell<BTreeMap<usize, Duration>>,
     sources: RefCell<BTreeMap<usize, Weak<Source>>>,
     /// Made with the first source; `Err` if the host gives none.
@@ -77,6 +80,34 @@ impl Hub {
         let key = self.0.next_key.get();
         self.0.next_key.set(key.wrapping_add(1) & (usize::MAX >> 1));
         key
+    }
+
+    /// A new look at many files begins.
+    pub(crate) fn new_round(&self) {
+        self.0.round.set(self.0.round.get() + 1);
+    }
+
+    /// The look at many files that is going on: what was found out for it is
+    /// not found out again.
+    pub(crate) fn round(&self) -> u64 {
+        self.0.round.get()
+    }
+
+    /// Has the kernel do something soon, that files cannot do.
+    pub(crate) fn defer(&self, what: Deferred) {
+        self.0.deferred.borrow_mut().push(what);
+        self.ring();
+    }
+
+    /// What was deferred.
+    pub(crate) fn take_deferred(&self) -> Vec<Deferred> {
+        std::mem::take(&mut *self.0.deferred.borrow_mut())
+    }
+
+    /// A number for a file without a name, as /proc/PID/fd shows it.
+    pub(crate) fn new_inode(&self) -> u64 {
+        // Away from small numbers, as programs take 0 for "none".
+        4096 + self.key() as u64
     }
 
     /// An alarm that is not set.
@@ -175,7 +206,8 @@ impl Hub {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => log::error!("waiting for the host: {error}"),
         }
-        let mut rang = immediate;
+        // Elsewhere threads read standard input; they notify without a word.
+        let mut rang = immediate || cfg!(not(unix));
         for event in events.iter() {
             let source = self
                 .0
@@ -192,6 +224,13 @@ impl Hub {
             self.ring();
         }
     }
+}
+
+/// What files have the kernel do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deferred {
+    /// Send a signal to a process group.
+    Group { group: Tid, signal: u32 },
 }
 
 /// A moment at which the hub rings; not any more once it is dropped.
@@ -310,6 +349,9 @@ impl Source {
     fn arm(&self, poller: &Poller) -> bool {
         let wanted = self.interest.get() & !self.ready.get();
         if wanted == 0 || (self.registered.get() && self.armed.get() & wanted == wanted) {
+            return true;
+        }
+        if cfg!(not(unix)) && matches!(self.io, Io::File(_)) {
             return true;
         }
         let event = Event::new(self.key, wanted & POLLIN != 0, wanted & POLLOUT != 0);
