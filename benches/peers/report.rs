@@ -1,0 +1,432 @@
+//! What was measured, as tables and as JSON.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::args::Args;
+use crate::engine::Kind;
+use crate::measure::Result;
+use crate::program::{Class, Program};
+use crate::setup::Setup;
+use crate::stats::{Summary, geometric_mean};
+
+/// The programs that stand for integer code in published figures of interpreters.
+const INT6: [&str; 6] = ["core", "dhry", "fib", "sha256", "sieve", "vm"];
+
+#[derive(Serialize)]
+pub struct Report {
+    pub host: Host,
+    pub rounds: usize,
+    pub seconds_of_a_sample: f64,
+    pub engines: Vec<EngineEntry>,
+    pub skipped: Vec<String>,
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+pub struct Host {
+    pub processor: String,
+    pub processors: usize,
+    pub load_at_start: Option<f64>,
+    pub system: &'static str,
+    pub architecture: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct EngineEntry {
+    pub name: String,
+    pub kind: Kind,
+    pub version: String,
+}
+
+/// One engine on one program.
+#[derive(Serialize)]
+pub struct Entry {
+    pub class: Class,
+    #[serde(flatten)]
+    pub result: Result,
+    /// CPU seconds an iteration.
+    pub seconds: Option<Summary>,
+    /// CPU time over that of `native`, and of `qemu-user`, rounds paired.
+    pub times_native: Option<Summary>,
+    pub times_qemu: Option<Summary>,
+    pub mips: Option<f64>,
+    /// Host instructions for each guest instruction.
+    pub expansion: Option<f64>,
+}
+
+impl Host {
+    pub fn read() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = fs::read_to_string("/proc/loadavg").ok();
+        Self {
+            processor: model
+                .map_or("unknown", |(_, model)| model)
+                .trim()
+                .to_owned(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            load_at_start: load.and_then(|text| text.split(' ').next()?.parse().ok()),
+            system: std::env::consts::OS,
+            architecture: std::env::consts::ARCH,
+        }
+    }
+}
+
+impl Report {
+    pub fn new(host: Host, args: &Args, setup: &Setup, results: Vec<Result>) -> Self {
+        let kind_of = |name: &str| {
+            setup
+                .engines
+                .iter()
+                .find(|engine| engine.name == name)
+                .map(|engine| engine.kind)
+        };
+        let seconds_of = |program: &str, kind: Kind| {
+            let of_kind = results
+                .iter()
+                .find(|r| r.program == program && kind_of(&r.engine) == Some(kind));
+            of_kind.map(Result::seconds).unwrap_or_default()
+        };
+        // One flavour of a program is the same code for all engines, so one count
+        // serves those that don't count themselves.
+        let counted = |program: &str, flavour: &str| {
+            let same = results.iter().filter(|r| r.program == program);
+            same.filter(|r| kind_of(&r.engine).is_some_and(|kind| kind.flavour() == flavour))
+                .find_map(|r| r.guest_instructions)
+        };
+        let mut entries = Vec::new();
+        for result in &results {
+            let Some(program) = setup
+                .programs
+                .iter()
+                .find(|program| program.name == result.program)
+            else {
+                continue;
+            };
+            let Some(kind) = kind_of(&result.engine) else {
+                continue;
+            };
+            let samples = result.seconds();
+            let seconds = Summary::of(&samples.iter().flatten().copied().collect::<Vec<_>>());
+            let guest = result
+                .guest_instructions
+                .or_else(|| counted(&program.name, kind.flavour()));
+            let guest = guest.filter(|_| kind != Kind::Native);
+            entries.push(Entry {
+                class: program.class,
+                seconds,
+                times_native: Summary::of_ratios(
+                    &samples,
+                    &seconds_of(&program.name, Kind::Native),
+                ),
+                times_qemu: Summary::of_ratios(&samples, &seconds_of(&program.name, Kind::Qemu)),
+                mips: seconds.and_then(|seconds| Some(guest? / seconds.median / 1e6)),
+                expansion: result
+                    .host_instructions
+                    .and_then(|host| Some(host / guest?)),
+                result: result.clone(),
+            });
+        }
+        let engines = setup.engines.iter().map(|engine| EngineEntry {
+            name: engine.name.clone(),
+            kind: engine.kind,
+            version: engine.version.clone(),
+        });
+        Self {
+            host,
+            rounds: args.rounds(),
+            seconds_of_a_sample: args.seconds(),
+            engines: engines.collect(),
+            skipped: setup.skipped.clone(),
+            entries,
+        }
+    }
+
+    /// Whether outputs differed, or Ruse failed.
+    pub fn is_bad(&self) -> bool {
+        let ours = |name: &str| {
+            self.engines
+                .iter()
+                .any(|engine| engine.name == name && engine.kind == Kind::Ruse)
+        };
+        self.entries
+            .iter()
+            .any(|e| e.result.mismatch || (e.result.failure.is_some() && ours(&e.result.engine)))
+    }
+
+    pub fn print(&self, programs: &[Program]) {
+        println!(
+            "{}, {} processors, {} rounds",
+            self.host.processor, self.host.processors, self.rounds
+        );
+        for engine in &self.engines {
+            println!("  {:12} {}", engine.name, engine.version);
+        }
+        if self.host.load_at_start.is_some_and(|load| load > 0.3) {
+            println!("The host was not idle: expect wider spreads.");
+        }
+        let spread = |s: &Summary| {
+            format!(
+                "{}{:.2} [{:.2}-{:.2}]",
+                if s.noisy() { "~" } else { "" },
+                s.median,
+                s.min,
+                s.max
+            )
+        };
+        self.table(
+            programs,
+            "CPU time of the host's own processor, times",
+            |e| e.times_native.as_ref().map(spread),
+            |e| e.times_native.map(|s| s.median),
+        );
+        self.table(
+            programs,
+            "CPU time of qemu-user, times",
+            |e| e.times_qemu.as_ref().map(spread),
+            |e| e.times_qemu.map(|s| s.median),
+        );
+        self.table(
+            programs,
+            "million guest instructions a second of CPU time",
+            |e| Some(format!("{:.0}", e.mips?)),
+            |e| e.mips,
+        );
+        let expansion = |e: &Entry| e.expansion;
+        if self.entries.iter().any(|e| e.expansion.is_some()) {
+            self.table(
+                programs,
+                "host instructions for each guest instruction",
+                |e| Some(format!("{:.2}", e.expansion?)),
+                expansion,
+            );
+        }
+        for line in &self.skipped {
+            println!("left out: {line}");
+        }
+        for entry in &self.entries {
+            if let Some(failure) = &entry.result.failure {
+                let what = if entry.result.mismatch {
+                    "WRONG"
+                } else {
+                    "failed"
+                };
+                println!(
+                    "{what}: {} on {}: {failure}",
+                    entry.result.engine, entry.result.program
+                );
+            }
+        }
+    }
+
+    /// Programs down, engines across; below, geometric means of `value` over those
+    /// sets that the engine ran whole.
+    fn table(
+        &self,
+        programs: &[Program],
+        title: &str,
+        text: impl Fn(&Entry) -> Option<String>,
+        value: impl Fn(&Entry) -> Option<f64>,
+    ) {
+        let mut by: BTreeMap<(&str, &str), &Entry> = BTreeMap::new();
+        for entry in &self.entries {
+            by.insert((&entry.result.program, &entry.result.engine), entry);
+        }
+        let columns: Vec<&str> = self
+            .engines
+            .iter()
+            .map(|engine| engine.name.as_str())
+            .filter(|name| {
+                self.entries
+                    .iter()
+                    .any(|e| e.result.engine == *name && value(e).is_some())
+            })
+            .collect();
+        if columns.is_empty() {
+            return;
+        }
+        let mut table = Table::new();
+        table
+            .load_style(presets::ASCII_MARKDOWN)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(std::iter::once("").chain(columns.iter().copied()));
+        for program in programs {
+            let cell = |engine: &&str| match by.get(&(program.name.as_str(), *engine)) {
+                Some(entry) if entry.result.mismatch => "WRONG".to_owned(),
+                Some(entry) if entry.result.failure.is_some() => "failed".to_owned(),
+                Some(entry) => text(entry).unwrap_or_else(|| "-".to_owned()),
+                None => "-".to_owned(),
+            };
+            table.add_row(std::iter::once(program.name.clone()).chain(columns.iter().map(cell)));
+        }
+        for (label, members) in sets(programs) {
+            let cell = |engine: &&str| {
+                let values: Option<Vec<f64>> = members
+                    .iter()
+                    .map(|p| by.get(&(*p, *engine)).and_then(|e| value(e)))
+                    .collect();
+                values
+                    .and_then(|values| geometric_mean(&values))
+                    .map_or("-".to_owned(), |mean| format!("{mean:.2}"))
+            };
+            table.add_row(std::iter::once(label).chain(columns.iter().map(cell)));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        println!("\n{title}\n{table}");
+    }
+
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// The sets whose geometric means are given, of more than one program each.
+fn sets(programs: &[Program]) -> Vec<(String, Vec<&str>)> {
+    let class = |class: Class| -> Vec<&str> {
+        programs
+            .iter()
+            .filter(|p| p.class == class)
+            .map(|p| p.name.as_str())
+            .collect()
+    };
+    let int6 = programs
+        .iter()
+        .map(|p| p.name.as_str())
+        .filter(|name| INT6.contains(name))
+        .collect();
+    [
+        ("INT6", int6),
+        ("integer", class(Class::Integer)),
+        ("double", class(Class::Double)),
+        ("Debian", class(Class::Debian)),
+    ]
+    .into_iter()
+    .filter(|(name, members)| {
+        if *name == "INT6" {
+            members.len() == INT6.len()
+        } else {
+            members.len() > 1
+        }
+    })
+    .map(|(name, members)| (format!("mean, {name} ({})", members.len()), members))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Places};
+    use crate::run::Usage;
+    use clap::Parser;
+
+    fn usage(user: f64) -> Option<Usage> {
+        Some(Usage {
+            user,
+            system: 0.0,
+            wall: user,
+            max_resident_bytes: 1,
+        })
+    }
+
+    fn result(engine: &str, iterations: u64, samples: [Option<Usage>; 2]) -> Result {
+        Result {
+            program: "fib".into(),
+            engine: engine.into(),
+            iterations,
+            samples: samples.to_vec(),
+            guest_instructions: None,
+            host_instructions: None,
+            failure: None,
+            mismatch: false,
+        }
+    }
+
+    fn report(results: Vec<Result>) -> Report {
+        let engine = |name: &str, kind| Engine {
+            name: name.into(),
+            kind,
+            start: Vec::new(),
+            version: "1".into(),
+        };
+        let setup = Setup {
+            places: Places {
+                programs: "p".into(),
+                root: "r".into(),
+            },
+            engines: vec![
+                engine("native", Kind::Native),
+                engine("qemu-user", Kind::Qemu),
+                engine("ruse", Kind::Ruse),
+                engine("ckb", Kind::CkbAsm),
+            ],
+            programs: vec![Program::listed("fib integer").unwrap()],
+            skipped: Vec::new(),
+        };
+        Report::new(Host::read(), &Args::parse_from(["peers"]), &setup, results)
+    }
+
+    #[test]
+    fn ratios_and_speeds_are_of_one_iteration() {
+        let native = result("native", 1000, [usage(1.0), usage(2.0)]);
+        let qemu = result("qemu-user", 100, [usage(0.5), usage(1.0)]);
+        let mut ruse = result("ruse", 10, [usage(0.2), usage(0.4)]);
+        ruse.guest_instructions = Some(3e6);
+        ruse.host_instructions = Some(12e6);
+        let ckb = result("ckb", 10, [usage(0.2), None]);
+        let report = report(vec![native, qemu, ruse, ckb]);
+        let [native, qemu, ruse, ckb] = &report.entries[..] else {
+            panic!()
+        };
+        // The second round was half as fast for all, which the pairs don't see.
+        let ratio = ruse.times_native.unwrap();
+        assert!((ratio.min - 20.0).abs() < 1e-9 && (ratio.max - 20.0).abs() < 1e-9);
+        assert!((ruse.times_qemu.unwrap().median - 4.0).abs() < 1e-9);
+        assert!((qemu.times_native.unwrap().median - 5.0).abs() < 1e-9);
+        // 3 million instructions in a median of 30 ms; QEMU runs the same code.
+        assert!((ruse.mips.unwrap() - 100.0).abs() < 1e-6);
+        assert!((qemu.mips.unwrap() - 400.0).abs() < 1e-6);
+        assert_eq!(ruse.expansion, Some(4.0));
+        // Other code, of which nobody said how many instructions it has.
+        assert_eq!((native.mips, ckb.mips), (None, None));
+        assert_eq!(ckb.times_native.unwrap().count, 1);
+        assert!(!report.is_bad());
+        let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+        assert_eq!(json["entries"][2]["engine"], "ruse");
+        assert_eq!(json["entries"][2]["samples"][1]["user"], 0.4);
+    }
+
+    #[test]
+    fn a_wrong_answer_is_never_overlooked() {
+        let mut wrong = result("qemu-user", 1, [None, None]);
+        wrong.mismatch = true;
+        assert!(report(vec![wrong]).is_bad());
+        let mut failed = result("qemu-user", 1, [None, None]);
+        failed.failure = Some("exit status: 1".into());
+        assert!(!report(vec![failed.clone()]).is_bad());
+        failed.engine = "ruse".into();
+        assert!(report(vec![failed]).is_bad());
+    }
+
+    #[test]
+    fn means_are_of_whole_sets() {
+        let of = |names: &[&str]| -> Vec<Program> {
+            names
+                .iter()
+                .map(|name| Program::listed(&format!("{name} integer")).unwrap())
+                .collect()
+        };
+        let all = of(&["core", "dhry", "fib", "sha256", "sieve", "vm", "copy"]);
+        let labels: Vec<String> = sets(&all).into_iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["mean, INT6 (6)", "mean, integer (7)"]);
+        assert_eq!(sets(&all[..2]).len(), 1);
+        assert!(sets(&all[..1]).is_empty());
+    }
+}
