@@ -1,6 +1,9 @@
 //! What the kernel needs of the host besides files and sockets.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ruse_bus::{Clock, TIMEBASE_HZ};
 
 /// Time and randomness.
 pub trait Host {
@@ -10,10 +13,12 @@ pub trait Host {
     fn realtime(&self) -> Duration;
     /// Fills `out` with randomness fit for keys.
     fn entropy(&mut self, out: &mut [u8]);
+    /// What the `time` CSR shows: [`Host::monotonic`] in ticks.
+    fn clock(&self) -> Arc<dyn Clock>;
 }
 
 /// The host as the standard library shows it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct StdHost {
     start: Instant,
 }
@@ -50,4 +55,22 @@ impl Host for StdHost {
             log::error!("the host gives no randomness: {error}");
         }
     }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(*self)
+    }
+}
+
+impl Clock for StdHost {
+    fn now(&self) -> u64 {
+        let nanos = self.monotonic().as_nanos();
+        (nanos / u128::from(1_000_000_000 / TIMEBASE_HZ)) as u64
+    }
+
+    /// The host's time is what it is.
+    fn set(&self, _ticks: u64) {}
+
+    fn retire(&self, _instructions: u64) {}
+
+    fn skip_to(&self, _ticks: u64) {}
 }

@@ -107,6 +107,11 @@ impl Mm {
         }
     }
 
+    /// Where mmap(2) would put `len` bytes.
+    pub(crate) fn find_gap(&mut self, len: u64) -> Result<u64, Errno> {
+        self.place(Placement::Hint(0), round_up(len)?)
+    }
+
     /// Takes away whatever is mapped in `range`.
     pub(crate) fn unmap(&mut self, range: Range<u64>) {
         let gone = self.areas.remove(range);

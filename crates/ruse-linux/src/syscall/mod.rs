@@ -3,13 +3,26 @@
 //! A line of the table gives number, name, function, and how strace shows the
 //! arguments. Numbers are those of Linux's `asm-generic/unistd.h`.
 
+mod event;
+mod pipe;
+mod poll;
+mod memory;
+mod hwprobe;
+mod dir;
+mod fd;
+mod file;
 mod process;
+mod stat;
+
+pub(crate) use pipe::install;
+pub(crate) use poll::widen;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::errno::Errno;
+use crate::exec;
 use crate::fs::{Description, Files};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
@@ -202,6 +215,117 @@ macro_rules! calls {
 // result, f descriptor, d directory descriptor (AT_FDCWD), o open flags,
 // m mode, P protection, M mmap flags, S signal, t timespec.
 calls! {
+    // Files.
+    5 setxattr stat::xattr "ssxui";
+    6 lsetxattr stat::xattr "ssxui";
+    7 fsetxattr stat::xattr "fsxui";
+    8 getxattr stat::xattr "sspu";
+    9 lgetxattr stat::xattr "sspu";
+    10 fgetxattr stat::xattr "fspu";
+    11 listxattr stat::listxattr "spu";
+    12 llistxattr stat::listxattr "spu";
+    13 flistxattr stat::listxattr "fpu";
+    14 removexattr stat::xattr "ss";
+    15 lremovexattr stat::xattr "ss";
+    16 fremovexattr stat::xattr "fs";
+    17 getcwd dir::getcwd "pu";
+    23 dup fd::dup "f";
+    24 dup3 fd::dup3 "ffo";
+    25 fcntl fd::fcntl "fix";
+    29 ioctl fd::ioctl "fxx";
+    32 flock fd::flock "fi";
+    33 mknodat dir::mknodat "dsmx";
+    34 mkdirat dir::mkdirat "dsm";
+    35 unlinkat dir::unlinkat "dsx";
+    36 symlinkat dir::symlinkat "sds";
+    37 linkat dir::linkat "dsdsx";
+    39 umount2 stat::mount "sx";
+    40 mount stat::mount "sssxp";
+    41 pivot_root stat::mount "ss";
+    43 statfs stat::statfs "sp";
+    44 fstatfs stat::fstatfs "fp";
+    45 truncate dir::truncate "si";
+    46 ftruncate file::ftruncate "fi";
+    47 fallocate file::fallocate "fxuu";
+    48 faccessat stat::faccessat "dsi";
+    49 chdir dir::chdir "s";
+    50 fchdir dir::fchdir "f";
+    51 chroot dir::chroot "s";
+    52 fchmod dir::fchmod "fm";
+    53 fchmodat dir::fchmodat "dsm";
+    54 fchownat dir::fchownat "dsiix";
+    55 fchown dir::fchown "fii";
+    56 openat dir::openat "dsom";
+    57 close fd::close "f";
+    61 getdents64 dir::getdents64 "fpu";
+    62 lseek file::lseek "fii";
+    63 read file::read "fBu";
+    64 write file::write "fbu";
+    65 readv file::readv "fpu";
+    66 writev file::writev "fpu";
+    67 pread64 file::pread64 "fBui";
+    68 pwrite64 file::pwrite64 "fbui";
+    69 preadv file::preadv "fpui";
+    70 pwritev file::pwritev "fpui";
+    71 sendfile file::sendfile "ffpu";
+    75 vmsplice file::splice "fpux";
+    76 splice file::splice "fpfpux";
+    77 tee file::splice "ffux";
+    78 readlinkat dir::readlinkat "dspu";
+    79 newfstatat stat::newfstatat "dspx";
+    80 fstat stat::fstat "fp";
+    81 sync file::sync "";
+    82 fsync file::fsync "f";
+    83 fdatasync file::fdatasync "f";
+    84 sync_file_range file::sync_file_range "fuux";
+    88 utimensat dir::utimensat "dspx";
+    166 umask dir::umask "m";
+    213 readahead file::readahead "fuu";
+    223 fadvise64 file::fadvise64 "fuui";
+    267 syncfs file::syncfs "f";
+    276 renameat2 dir::renameat2 "dsdsx";
+    279 memfd_create fd::memfd_create "sx";
+    285 copy_file_range file::copy_file_range "fpfpux";
+    286 preadv2 file::preadv2 "fpuiix";
+    287 pwritev2 file::pwritev2 "fpuiix";
+    291 statx stat::statx "dsxxp";
+    436 close_range fd::close_range "uux";
+    437 openat2 dir::openat2 "dspu";
+    439 faccessat2 stat::faccessat2 "dsix";
+    452 fchmodat2 dir::fchmodat2 "dsmx";
+    // Memory and exec.
+    214 brk memory::brk "p";
+    215 munmap memory::munmap "pu";
+    216 mremap memory::mremap "puuxp";
+    221 execve exec::execve "spp";
+    222 mmap memory::mmap "puPMfx";
+    226 mprotect memory::mprotect "puP";
+    227 msync memory::msync "pux";
+    228 mlock memory::mlock "pu";
+    229 munlock memory::munlock "pu";
+    230 mlockall memory::mlockall "x";
+    231 munlockall memory::munlockall "";
+    232 mincore memory::mincore "pup";
+    233 madvise memory::madvise "pui";
+    258 riscv_hwprobe hwprobe::riscv_hwprobe "puupx";
+    259 riscv_flush_icache memory::riscv_flush_icache "ppx";
+    281 execveat exec::execveat "dsppx";
+    283 membarrier memory::membarrier "ixi";
+    284 mlock2 memory::mlock2 "pux";
+    288 pkey_mprotect memory::pkey_mprotect "puPi";
+
+    // Pipes, terminals, waiting for files.
+    19 eventfd2 event::eventfd2 "ux";
+    20 epoll_create1 event::epoll_create1 "x";
+    21 epoll_ctl event::epoll_ctl "fifp";
+    22 epoll_pwait event::epoll_pwait "fpiixu";
+    59 pipe2 pipe::pipe2 "po";
+    72 pselect6 poll::pselect6 "ipppt";
+    73 ppoll poll::ppoll "put";
+    85 timerfd_create event::timerfd_create "ix";
+    86 timerfd_settime event::timerfd_settime "fxpp";
+    87 timerfd_gettime event::timerfd_gettime "fp";
+    441 epoll_pwait2 event::epoll_pwait2 "fpitpu";
     93 exit process::exit "i";
     94 exit_group process::exit_group "i";
 }
