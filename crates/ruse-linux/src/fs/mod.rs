@@ -8,6 +8,43 @@ use crate::kernel::Kernel;
 use crate::syscall::{Answer, Cx, Stop};
 use crate::thread::Tid;
 
+mod attributes;
+mod console;
+pub(crate) mod counter;
+mod dev;
+mod dirent;
+pub(crate) mod epoll;
+mod fifo;
+mod host;
+mod hostfile;
+mod hostio;
+mod ldisc;
+mod lock;
+pub(crate) mod memory;
+mod mount;
+mod news;
+mod ops;
+mod os;
+pub(crate) mod pipe;
+mod proc;
+pub(crate) mod pty;
+mod single;
+mod stdio;
+mod termios;
+pub(crate) mod tty;
+mod vfs;
+mod walk;
+
+pub(crate) use dirent::{Directory, Entry, KernelDirectory, Source, d_type};
+pub(crate) use lock::{Lock, Locks, Owner};
+pub(crate) use memory::MemoryFile;
+pub(crate) use mount::StatFs;
+pub(crate) use news::News;
+pub(crate) use ops::{Base, Change, PathOnly, Time, Times, allowed};
+pub(crate) use stdio::standard_files;
+pub(crate) use vfs::{Vfs, Who};
+pub(crate) use walk::within;
+
 /// A request for readiness, and readiness itself: `POLLIN` and the like.
 pub(crate) type Interest = u16;
 pub(crate) const POLLIN: u16 = 0x1;
@@ -16,7 +53,44 @@ pub(crate) const POLLOUT: u16 = 0x4;
 pub(crate) const POLLERR: u16 = 0x8;
 pub(crate) const POLLHUP: u16 = 0x10;
 pub(crate) const POLLNVAL: u16 = 0x20;
+pub(crate) const POLLRDNORM: u16 = 0x40;
+pub(crate) const POLLRDBAND: u16 = 0x80;
+pub(crate) const POLLWRNORM: u16 = 0x100;
+pub(crate) const POLLWRBAND: u16 = 0x200;
 pub(crate) const POLLRDHUP: u16 = 0x2000;
+
+// Open flags of asm-generic (`include/uapi/asm-generic/fcntl.h`).
+pub(crate) const O_ACCMODE: u32 = 3;
+pub(crate) const O_RDONLY: u32 = 0;
+pub(crate) const O_WRONLY: u32 = 1;
+pub(crate) const O_RDWR: u32 = 2;
+pub(crate) const O_CREAT: u32 = 0o100;
+pub(crate) const O_EXCL: u32 = 0o200;
+pub(crate) const O_NOCTTY: u32 = 0o400;
+pub(crate) const O_TRUNC: u32 = 0o1000;
+pub(crate) const O_APPEND: u32 = 0o2000;
+pub(crate) const O_NONBLOCK: u32 = 0o4000;
+pub(crate) const O_DSYNC: u32 = 0o10000;
+pub(crate) const O_ASYNC: u32 = 0o20000;
+pub(crate) const O_DIRECT: u32 = 0o40000;
+pub(crate) const O_LARGEFILE: u32 = 0o100000;
+pub(crate) const O_DIRECTORY: u32 = 0o200000;
+pub(crate) const O_NOFOLLOW: u32 = 0o400000;
+pub(crate) const O_NOATIME: u32 = 0o1000000;
+pub(crate) const O_CLOEXEC: u32 = 0o2000000;
+pub(crate) const O_SYNC: u32 = 0o4010000;
+pub(crate) const O_PATH: u32 = 0o10000000;
+pub(crate) const O_TMPFILE: u32 = 0o20000000 | O_DIRECTORY;
+
+// File types in `st_mode`.
+pub(crate) const S_IFMT: u32 = 0o170000;
+pub(crate) const S_IFSOCK: u32 = 0o140000;
+pub(crate) const S_IFLNK: u32 = 0o120000;
+pub(crate) const S_IFREG: u32 = 0o100000;
+pub(crate) const S_IFBLK: u32 = 0o060000;
+pub(crate) const S_IFDIR: u32 = 0o040000;
+pub(crate) const S_IFCHR: u32 = 0o020000;
+pub(crate) const S_IFIFO: u32 = 0o010000;
 
 /// `struct stat`, before it is laid out.
 #[derive(Clone, Copy, Default, Debug)]
@@ -37,6 +111,20 @@ pub(crate) struct Stat {
     pub atime: (i64, u32),
     pub mtime: (i64, u32),
     pub ctime: (i64, u32),
+    /// When it was made, where the host knows.
+    pub btime: Option<(i64, u32)>,
+}
+
+impl Stat {
+    /// `S_IFREG` and the like.
+    pub(crate) fn kind(&self) -> u32 {
+        self.mode & S_IFMT
+    }
+
+    /// Whether it is a directory.
+    pub(crate) fn is_dir(&self) -> bool {
+        self.kind() == S_IFDIR
+    }
 }
 
 /// What is about to be done to a file.
@@ -59,12 +147,54 @@ pub(crate) trait File {
     fn write(&self, _offset: u64, _bytes: &[u8]) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
     }
+    /// Like `read`, for files whose contents come from the kernel.
+    fn read_in(&self, _kernel: &mut Kernel, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        self.read(offset, out)
+    }
+    /// Like `write`, for files that change something in the kernel.
+    fn write_in(&self, _kernel: &mut Kernel, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write(offset, bytes)
+    }
     /// Whether the file has positions: reads and writes move the
     /// description's offset.
     fn seekable(&self) -> bool {
         false
     }
     fn stat(&self) -> Result<Stat, Errno>;
+    /// ftruncate(2).
+    fn truncate(&self, _size: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+    /// fsync(2), or fdatasync(2).
+    fn sync(&self, _only_data: bool) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+    /// fallocate(2) with these `FALLOC_FL_*`.
+    fn allocate(&self, _mode: u32, _offset: u64, _len: u64) -> Result<(), Errno> {
+        Err(Errno::ENODEV)
+    }
+    /// Where the next data (`hole`: hole) begins, from `offset` on: lseek(2)
+    /// with `SEEK_DATA` and `SEEK_HOLE`.
+    fn seek(&self, offset: u64, hole: bool) -> Result<u64, Errno> {
+        let size = self.stat()?.size;
+        match offset < size {
+            true if hole => Ok(size),
+            true => Ok(offset),
+            false => Err(Errno::ENXIO),
+        }
+    }
+    /// fchmod(2), fchown(2), futimens(3).
+    fn change(&self, _change: &Change) -> Result<(), Errno> {
+        Err(Errno::EPERM)
+    }
+    /// The directory that it is.
+    fn directory(&self) -> Option<&Directory> {
+        None
+    }
+    /// What readlink shows for its entry in /proc/PID/fd, if not the path.
+    fn label(&self) -> Option<String> {
+        None
+    }
     /// What can be done now without waiting.
     fn poll(&self) -> Interest {
         POLLIN | POLLOUT
@@ -76,7 +206,13 @@ pub(crate) trait File {
         Ok(())
     }
     /// ioctl(2), but for the requests that any file answers (FIOCLEX, FIONBIO).
-    fn ioctl(&self, _cx: &mut Cx, _request: u32, _argument: u64) -> Answer {
+    fn ioctl(
+        &self,
+        _cx: &mut Cx,
+        _file: &Description,
+        _request: u32,
+        _argument: u64,
+    ) -> Answer {
         Err(Errno::ENOTTY.into())
     }
     /// Whether epoll takes it: whether it can be not ready.
@@ -101,6 +237,30 @@ pub(crate) struct Description {
     pub path: Vec<u8>,
 }
 
+impl Description {
+    /// A file just opened: at offset 0.
+    pub(crate) fn new(file: Rc<dyn File>, flags: u32, path: Vec<u8>) -> Rc<Self> {
+        Rc::new(Self {
+            file,
+            flags: Cell::new(flags),
+            offset: Cell::new(0),
+            path,
+        })
+    }
+
+    /// Whether it was opened for reading.
+    pub(crate) fn readable(&self) -> bool {
+        let flags = self.flags.get();
+        flags & O_PATH == 0 && flags & O_ACCMODE != O_WRONLY
+    }
+
+    /// Whether it was opened for writing.
+    pub(crate) fn writable(&self) -> bool {
+        let flags = self.flags.get();
+        flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY
+    }
+}
+
 /// A file descriptor.
 #[derive(Clone)]
 pub(crate) struct Fd {
@@ -115,6 +275,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// Whether a descriptor below `limit` is free.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.fds.len() < limit || self.fds[..limit].iter().any(Option::is_none)
+    }
+
     /// The open file description behind `fd`.
     pub(crate) fn get(&self, fd: i32) -> Result<Rc<Description>, Errno> {
         usize::try_from(fd)
@@ -137,25 +302,35 @@ impl Files {
     }
 }
 
-/// Where a process is in the file system.
+/// A directory that somebody stands in or holds open: where it is now. It
+/// follows renames by guests of any directory above.
+pub(crate) struct Where {
+    /// An absolute guest path without symbolic links or dots.
+    pub path: RefCell<Vec<u8>>,
+    /// Whether it was removed.
+    pub gone: Cell<bool>,
+}
+
+/// Where a process is in the file system (clone(2) with `CLONE_FS` shares it).
 #[derive(Clone)]
 pub(crate) struct Place {
-    /// The working directory, an absolute guest path.
-    pub cwd: Vec<u8>,
+    pub cwd: Rc<Where>,
+    /// What it sees as `/` (chroot(2)).
+    pub root: Rc<Where>,
     pub umask: u32,
 }
 
-/// Shared file system state of all guests.
-pub(crate) struct Vfs {
-    #[allow(dead_code)]
-    mounts: RefCell<()>,
-}
-
-impl Vfs {
-    /// The box that `config` describes.
-    pub(crate) fn new(_config: &crate::config::Config) -> Result<Self, crate::error::LinuxError> {
-        Ok(Self {
-            mounts: RefCell::new(()),
-        })
+impl Place {
+    /// In the root directory of the box.
+    pub(crate) fn new() -> Self {
+        let root = Rc::new(Where {
+            path: RefCell::new(b"/".to_vec()),
+            gone: Cell::new(false),
+        });
+        Self {
+            cwd: Rc::clone(&root),
+            root,
+            umask: 0o022,
+        }
     }
 }
