@@ -11,7 +11,15 @@ mod hwprobe;
 mod dir;
 mod fd;
 mod file;
+mod futex;
+mod identity;
+mod misc;
 mod process;
+mod resource;
+mod signal;
+mod time;
+mod timer;
+mod wait;
 mod stat;
 
 pub(crate) use pipe::install;
@@ -196,6 +204,11 @@ impl<'k> Cx<'k> {
     }
 }
 
+/// The number of wait4(2).
+pub(crate) const WAIT4: u64 = 260;
+/// The number of waitid(2).
+pub(crate) const WAITID: u64 = 95;
+
 type Call = fn(&mut Cx) -> Answer;
 
 macro_rules! calls {
@@ -326,8 +339,125 @@ calls! {
     86 timerfd_settime event::timerfd_settime "fxpp";
     87 timerfd_gettime event::timerfd_gettime "fp";
     441 epoll_pwait2 event::epoll_pwait2 "fpitpu";
+
+    // Processes, signals, time.
+    90 capget identity::capget "pp";
+    91 capset identity::capset "pp";
+    92 personality misc::personality "x";
     93 exit process::exit "i";
     94 exit_group process::exit_group "i";
+    95 waitid wait::waitid "iipwp";
+    96 set_tid_address process::set_tid_address "p";
+    97 unshare misc::unshare "x";
+    98 futex futex::futex "pFuppx";
+    99 set_robust_list futex::set_robust_list "pu";
+    100 get_robust_list futex::get_robust_list "ipp";
+    101 nanosleep time::nanosleep "tp";
+    102 getitimer timer::getitimer "ip";
+    103 setitimer timer::setitimer "ipp";
+    107 timer_create timer::timer_create "cpp";
+    108 timer_gettime timer::timer_gettime "ip";
+    109 timer_getoverrun timer::timer_getoverrun "i";
+    110 timer_settime timer::timer_settime "ixpp";
+    111 timer_delete timer::timer_delete "i";
+    112 clock_settime time::not_permitted "ct";
+    113 clock_gettime time::clock_gettime "cT";
+    114 clock_getres time::clock_getres "cT";
+    115 clock_nanosleep time::clock_nanosleep "cxtp";
+    116 syslog misc::syslog "ipi";
+    117 ptrace misc::not_permitted "iixx";
+    118 sched_setparam resource::sched_setparam "ip";
+    119 sched_setscheduler resource::sched_setscheduler "iip";
+    120 sched_getscheduler resource::sched_getscheduler "i";
+    121 sched_getparam resource::sched_getparam "ip";
+    122 sched_setaffinity resource::sched_setaffinity "iup";
+    123 sched_getaffinity resource::sched_getaffinity "iup";
+    124 sched_yield resource::sched_yield "";
+    125 sched_get_priority_max resource::sched_get_priority_max "i";
+    126 sched_get_priority_min resource::sched_get_priority_min "i";
+    127 sched_rr_get_interval misc::sched_rr_get_interval "ip";
+    128 restart_syscall signal::restart_syscall "";
+    129 kill signal::kill "iS";
+    130 tkill signal::tkill "iS";
+    131 tgkill signal::tgkill "iiS";
+    132 sigaltstack signal::sigaltstack "pp";
+    133 rt_sigsuspend signal::rt_sigsuspend "Gu";
+    134 rt_sigaction signal::rt_sigaction "SAau";
+    135 rt_sigprocmask signal::rt_sigprocmask "HGgu";
+    136 rt_sigpending signal::rt_sigpending "gu";
+    137 rt_sigtimedwait signal::rt_sigtimedwait "Gptu";
+    138 rt_sigqueueinfo signal::rt_sigqueueinfo "iSp";
+    139 rt_sigreturn signal::rt_sigreturn "";
+    140 setpriority resource::setpriority "iii";
+    141 getpriority resource::getpriority "ii";
+    142 reboot misc::not_permitted "xxxp";
+    143 setregid identity::setregid "ii";
+    144 setgid identity::setgid "i";
+    145 setreuid identity::setreuid "ii";
+    146 setuid identity::setuid "i";
+    147 setresuid identity::setresuid "iii";
+    148 getresuid identity::getresuid "ppp";
+    149 setresgid identity::setresgid "iii";
+    150 getresgid identity::getresgid "ppp";
+    151 setfsuid identity::setfsuid "i";
+    152 setfsgid identity::setfsgid "i";
+    153 times time::times "p";
+    154 setpgid identity::setpgid "ii";
+    155 getpgid identity::getpgid "i";
+    156 getsid identity::getsid "i";
+    157 setsid identity::setsid "";
+    158 getgroups identity::getgroups "ip";
+    159 setgroups identity::setgroups "up";
+    160 uname misc::uname "p";
+    161 sethostname misc::not_permitted "su";
+    162 setdomainname misc::not_permitted "su";
+    163 getrlimit resource::getrlimit "rp";
+    164 setrlimit resource::setrlimit "rR";
+    165 getrusage time::getrusage "ip";
+    167 prctl misc::prctl "ixxxx";
+    168 getcpu misc::getcpu "ppp";
+    169 gettimeofday time::gettimeofday "pp";
+    170 settimeofday time::not_permitted "pp";
+    171 adjtimex time::not_permitted "p";
+    172 getpid process::getpid "";
+    173 getppid process::getppid "";
+    174 getuid identity::getuid "";
+    175 geteuid identity::geteuid "";
+    176 getgid identity::getgid "";
+    177 getegid identity::getegid "";
+    178 gettid process::gettid "";
+    179 sysinfo misc::sysinfo "p";
+    30 ioprio_set resource::ioprio_set "iix";
+    31 ioprio_get resource::ioprio_get "ii";
+    104 kexec_load misc::not_permitted "uupx";
+    105 init_module misc::not_permitted "pus";
+    106 delete_module misc::not_permitted "sx";
+    217 add_key misc::not_there "sspui";
+    218 request_key misc::not_there "sssi";
+    219 keyctl misc::not_there "ixxxx";
+    220 clone process::clone "Kpppp";
+    224 swapon misc::not_permitted "sx";
+    225 swapoff misc::not_permitted "s";
+    240 rt_tgsigqueueinfo signal::rt_tgsigqueueinfo "iiSp";
+    241 perf_event_open misc::not_there "piifx";
+    260 wait4 wait::wait4 "iWwp";
+    261 prlimit64 resource::prlimit64 "irRq";
+    266 clock_adjtime time::not_permitted "cp";
+    268 setns misc::not_permitted "fx";
+    272 kcmp misc::not_there "iiixx";
+    274 sched_setattr resource::sched_setattr "ipx";
+    275 sched_getattr resource::sched_getattr "ipux";
+    277 seccomp misc::seccomp "xxp";
+    278 getrandom misc::getrandom "Bux";
+    280 bpf misc::not_permitted "ipu";
+    282 userfaultfd misc::not_permitted "x";
+    293 rseq misc::not_there "puxx";
+    424 pidfd_send_signal process::pidfd_send_signal "fSpx";
+    425 io_uring_setup misc::not_there "up";
+    434 pidfd_open process::pidfd_open "ix";
+    435 clone3 process::clone3 "pu";
+    438 pidfd_getfd process::pidfd_getfd "fix";
+    449 futex_waitv misc::not_there "puxti";
 }
 
 /// Executes a system call.
