@@ -9,6 +9,13 @@ pub(crate) fn timespec(time: std::time::Duration) -> [u8; 16] {
     out
 }
 
+/// What uname(2) and /proc call this kernel.
+pub(crate) const SYSNAME: &str = "Linux";
+/// Its version, by which programs look for features.
+pub(crate) const RELEASE: &str = "6.6.0-ruse";
+/// How it was built.
+pub(crate) const VERSION: &str = "#1 SMP Ruse";
+
 /// `AT_FDCWD`.
 pub(crate) const AT_FDCWD: i32 = -100;
 

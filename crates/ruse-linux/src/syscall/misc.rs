@@ -4,14 +4,11 @@
 use std::time::Duration;
 
 use super::{Answer, Cx};
+use crate::abi::{RELEASE, SYSNAME, VERSION};
 use crate::errno::Errno;
 use crate::process::CAPABILITIES;
 use crate::signal::SIGMAX;
 
-/// The version that uname(2) gives: programs look for features by it.
-pub(crate) const RELEASE: &str = "6.6.0-ruse";
-/// See uname(2).
-pub(crate) const VERSION: &str = "#1 SMP Ruse";
 /// What sysinfo(2) calls the size of the memory if there is no limit.
 const MEMORY: u64 = 8 << 30;
 
@@ -19,7 +16,7 @@ const MEMORY: u64 = 8 << 30;
 pub(crate) fn uname(cx: &mut Cx) -> Answer {
     let at = cx.args[0];
     let mut out = [0; 65 * 6];
-    let texts = ["Linux", "ruse", RELEASE, VERSION, "riscv64", "(none)"];
+    let texts = [SYSNAME, "ruse", RELEASE, VERSION, "riscv64", "(none)"];
     for (field, text) in out.chunks_exact_mut(65).zip(texts) {
         field[..text.len()].copy_from_slice(text.as_bytes());
     }
