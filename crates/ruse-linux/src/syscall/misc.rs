@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{Answer, Cx};
-use crate::abi::{RELEASE, SYSNAME, VERSION};
+use crate::abi::SYSNAME;
+pub(crate) use crate::abi::{RELEASE, VERSION};
 use crate::errno::Errno;
 use crate::process::CAPABILITIES;
 use crate::signal::SIGMAX;
