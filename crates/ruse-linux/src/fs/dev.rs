@@ -96,8 +96,9 @@ impl FileSystem for DevFs {
         if first == "pts" {
             return Ok(match rest {
                 None => Found::Node(stat_of(S_IFDIR | 0o755, 2, 0)),
-                Some(rest) => match terminal(who, rest) {
-                    Some(file) => Found::Node(file.stat()?),
+                Some("ptmx") => Found::Node(stat_of(S_IFCHR | 0o666, 3, 5 << 8 | 2)),
+                Some(rest) => match terminal(who.kernel, rest) {
+                    Some(number) => Found::Node(pty::slave_stat(number)),
                     None => Found::Missing,
                 },
             });
@@ -119,8 +120,12 @@ impl FileSystem for DevFs {
             }));
         }
         if let Some(name) = opening.path.strip_prefix(b"pts/") {
+            if name == b"ptmx" {
+                return pty::open_master(who.kernel);
+            }
             let name = String::from_utf8_lossy(name);
-            return terminal(who, &name).ok_or(Errno::ENOENT);
+            let number = terminal(who.kernel, &name).ok_or(Errno::ENOENT)?;
+            return pty::open_slave(who.kernel, who.tid, number, opening.flags);
         }
         let Some((device, stat)) = find(opening.path) else {
             return Err(if opening.flags & O_CREAT != 0 {
@@ -135,7 +140,7 @@ impl FileSystem for DevFs {
             "full" => Rc::new(Plain { stat, kind: Kind::Full }),
             "random" | "urandom" => Rc::new(Plain { stat, kind: Kind::Random }),
             "tty" | "console" => controlling_terminal(who)?,
-            "ptmx" => new_terminal(who)?,
+            "ptmx" => pty::open_master(who.kernel)?,
             _ => return Err(Errno::ENXIO),
         })
     }
@@ -176,7 +181,12 @@ struct DevSource {
 impl Source for DevSource {
     fn list(&self, kernel: &Kernel) -> Result<Vec<Entry>, Errno> {
         if self.pts {
-            return Ok(terminals(kernel));
+            let terminal = |number: u32| Entry {
+                ino: pty::slave_stat(number).ino,
+                name: number.to_string().into_bytes(),
+                kind: S_IFCHR,
+            };
+            return Ok(pty::numbers(kernel).into_iter().map(terminal).collect());
         }
         let mut entries = vec![Entry {
             ino: 2,
@@ -197,24 +207,21 @@ impl Source for DevSource {
     }
 }
 
-/// The terminal /dev/pts/`name`.
-fn terminal(_who: &Who, _name: &str) -> Option<Rc<dyn File>> {
-    None
-}
-
-/// The entries of /dev/pts.
-fn terminals(_kernel: &Kernel) -> Vec<Entry> {
-    Vec::new()
+/// The number of the terminal /dev/pts/`name`, if there is one.
+fn terminal(kernel: &Kernel, name: &str) -> Option<u32> {
+    let number = name.parse().ok()?;
+    let numbers = pty::numbers(kernel);
+    (numbers.contains(&number) && name == number.to_string()).then_some(number)
 }
 
 /// /dev/tty: the terminal of the caller's session.
-fn controlling_terminal(_who: &Who) -> Result<Rc<dyn File>, Errno> {
-    Err(Errno::ENXIO)
-}
-
-/// /dev/ptmx: the master side of a new pseudoterminal.
-fn new_terminal(_who: &Who) -> Result<Rc<dyn File>, Errno> {
-    Err(Errno::ENXIO)
+fn controlling_terminal(who: &Who) -> Result<Rc<dyn File>, Errno> {
+    let kernel = who.kernel;
+    let thread = who.tid.and_then(|tid| kernel.threads.get(&tid));
+    let process = thread.and_then(|thread| kernel.processes.get(&thread.pid));
+    kernel
+        .ttys
+        .controlling(process.ok_or(Errno::ENXIO)?.session)
 }
 
 enum Kind {

@@ -35,12 +35,12 @@ pub(crate) mod tty;
 mod vfs;
 mod walk;
 
-pub(crate) use dirent::{Directory, Entry, KernelDirectory, Source, d_type};
+pub(crate) use dirent::{Directory, Entry, KernelDirectory, d_type};
 pub(crate) use lock::{Lock, Locks, Owner};
 pub(crate) use memory::MemoryFile;
 pub(crate) use mount::StatFs;
 pub(crate) use news::News;
-pub(crate) use ops::{Base, Change, PathOnly, Time, Times, allowed};
+pub(crate) use ops::{Base, Change, PathOnly, Time, Times, allowed, name_of};
 pub(crate) use stdio::standard_files;
 pub(crate) use vfs::{Vfs, Who};
 pub(crate) use walk::within;

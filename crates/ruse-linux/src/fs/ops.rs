@@ -170,7 +170,7 @@ impl Vfs {
         }
         let read_only = self.find(&walked.path).0.fs.read_only();
         match stat.kind() {
-            S_IFIFO => return self.open_fifo(&stat, keep, walked.path),
+            S_IFIFO => return self.open_fifo(who, &stat, keep, walked.path),
             S_IFSOCK => return Err(Errno::ENXIO),
             S_IFREG if read_only && (writes || flags & O_TRUNC != 0) => return Err(Errno::EROFS),
             _ => {}

@@ -36,6 +36,7 @@ pub(crate) struct Vfs {
     /// Where the guest sees the program when it has no root directory.
     pub(crate) program: Option<Vec<u8>>,
     pub(crate) locks: super::Locks,
+    pub(super) fifos: super::fifo::Fifos,
     /// The number of the last file without a name, for `st_ino`.
     numbers: Cell<u64>,
     /// The private /tmp and /dev/shm; gone when the run is.
@@ -228,6 +229,7 @@ impl Vfs {
             places: RefCell::new(Vec::new()),
             program: None,
             locks: super::Locks::default(),
+            fifos: super::fifo::Fifos::default(),
             numbers: Cell::new(0),
             _private: private,
         };

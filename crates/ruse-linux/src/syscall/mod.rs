@@ -13,7 +13,7 @@ mod fd;
 mod file;
 mod futex;
 mod identity;
-mod misc;
+pub(crate) mod misc;
 mod process;
 mod resource;
 mod signal;
