@@ -128,7 +128,7 @@ fn programs() {
     }
     bench.file("raw.bin", vec![0; 2 << 20]);
     bench.fails(
-        &["raw.bin", "-m", "1M"],
+        &["-m", "1M", "raw.bin"],
         HOST,
         &["raw.bin: more than the 0x100000 bytes"],
     );

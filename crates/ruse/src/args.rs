@@ -1,5 +1,6 @@
 //! The command line, and the machine it describes.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use ruse_machine::{
 use crate::console::Stdout;
 use crate::error::HostError;
 use crate::host::HostEntropy;
+use crate::linux::{self, LinuxArgs};
 use crate::{exit, size, ssd};
 
 /// What `ruse` boots when it is told nothing.
@@ -27,6 +29,9 @@ const EXAMPLES: &str = "\
 Examples:
   ruse                            a monitor with a 50 GB SSD; type `help`
   ruse hello.elf                  a bare-metal program, 32 or 64 bits
+  ruse ./hello World              a static riscv64 Linux program
+  ruse --root debian:ro bash -c 'uname -a'
+                                  a Linux program with its libraries
   ruse boot --kernel Image --append 'root=/dev/vda console=ttyS0' --disk root.img
   ruse boot --bios fw_dynamic.bin --kernel u-boot.bin --disk disk.img --disk seed.iso,ro
 
@@ -37,9 +42,14 @@ Exit codes:
   0       the guest switched the machine off
   1-99    the guest's own code (99 for larger ones)
   120     the command line makes no sense
-  124     the guest cannot go on: it traps or waits for ever
+  124     the guest cannot go on: it traps or waits for ever, or it reached a
+          limit such as --max-time
   125     something on the host is missing or unsuitable: a file, memory
   130     stopped by Ctrl-A X, by a signal, or because nobody reads its output
+
+Of a Linux program the code is its own, 0 to 255, or 128 plus the number of
+the signal that killed it. It may coincide with the above; then only what is
+printed to standard error tells.
 
 Environment:
   RUSE_HOME   directory of the SSD of a machine without --disk
@@ -54,14 +64,27 @@ struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
 
-    /// Bare-metal program to run in M-mode: an ELF file, or raw bytes for
-    /// 0x80000000 [default: the monitor]
-    #[arg(value_name = "FILE")]
-    program: Option<PathBuf>,
+    /// Program to run, and its arguments: a riscv64 Linux program, or a
+    /// bare-metal one (an ELF file for 0x80000000 and above, or raw bytes)
+    /// that runs in M-mode [default: the monitor]
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
+    program: Vec<OsString>,
+
+    /// Say more about what happens; repeat for even more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    #[command(flatten)]
+    linux: LinuxArgs,
 
     #[command(flatten)]
     machine: MachineArgs,
 }
+
+/// Options for machines only, by clap's names for them.
+const MACHINE_OPTIONS: &[&str] = &[
+    "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb",
+];
 
 #[derive(Subcommand)]
 enum Verb {
@@ -99,6 +122,7 @@ struct BootArgs {
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "Machines")]
 struct MachineArgs {
     /// RAM, with K, M, G or T; the host gives only what the guest touches
     #[arg(short, long, value_name = "SIZE", default_value = "1G", value_parser = size::parse)]
@@ -132,10 +156,6 @@ struct MachineArgs {
     /// Write the device tree to a file, and run nothing
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
-
-    /// Say more about what happens; repeat for even more
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -161,8 +181,8 @@ struct DiskArg {
     read_only: bool,
 }
 
-impl From<std::ffi::OsString> for DiskArg {
-    fn from(text: std::ffi::OsString) -> Self {
+impl From<OsString> for DiskArg {
+    fn from(text: OsString) -> Self {
         // A path that is no text has no `,ro` that we could find.
         let stripped = text.to_str().and_then(|text| text.strip_suffix(",ro"));
         match stripped {
@@ -196,6 +216,8 @@ pub struct Command {
 }
 
 enum What {
+    /// A Linux program, with its arguments.
+    Program(Box<LinuxArgs>, Vec<OsString>),
     /// The monitor.
     Monitor,
     /// A bare-metal program.
@@ -214,7 +236,7 @@ enum What {
 /// # Errors
 /// The exit code, when there is nothing to do.
 pub fn parse() -> Result<Command, ExitCode> {
-    Cli::try_parse().and_then(command).map_err(|error| {
+    read(std::env::args_os()).map_err(|error| {
         // Where printing fails there is nobody to tell.
         let _ = error.print();
         match error.kind() {
@@ -224,11 +246,70 @@ pub fn parse() -> Result<Command, ExitCode> {
     })
 }
 
-fn command(cli: Cli) -> Result<Command, clap::Error> {
+/// Makes sense of a command line.
+fn read(line: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    use clap::{CommandFactory, FromArgMatches};
+    let matches = Cli::command().try_get_matches_from(line)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let given = |options: &[&'static str]| {
+        options.iter().copied().find(|option| {
+            matches.value_source(option) == Some(clap::parser::ValueSource::CommandLine)
+        })
+    };
+    command(cli, given(linux::OPTIONS), given(MACHINE_OPTIONS))
+}
+
+/// An option that is not for what is to be run.
+fn misplaced(option: &str, takes: &str) -> clap::Error {
+    use clap::CommandFactory;
+    let command = Cli::command();
+    let name = command
+        .get_arguments()
+        .find(|arg| arg.get_id() == option)
+        .and_then(|arg| arg.get_long())
+        .unwrap_or(option)
+        .to_owned();
+    Cli::command().error(
+        ErrorKind::ArgumentConflict,
+        format!("--{name} is for {takes}"),
+    )
+}
+
+/// `linux` and `machine` are options that were given and are only for one or
+/// the other.
+fn command(
+    cli: Cli,
+    linux: Option<&'static str>,
+    machine: Option<&'static str>,
+) -> Result<Command, clap::Error> {
+    let verbose = cli.verbose;
     let (what, mut machine) = match cli.verb {
-        None => match cli.program {
-            None => (What::Monitor, cli.machine),
-            Some(path) => (What::Bare(path), cli.machine),
+        None => match cli.program.first() {
+            None => match linux {
+                None => (What::Monitor, cli.machine),
+                Some(option) => return Err(misplaced(option, "Linux programs; name one")),
+            },
+            Some(path) if cli.linux.is_for_linux(path) => match machine {
+                None => (What::Program(Box::new(cli.linux), cli.program), cli.machine),
+                Some(option) => {
+                    return Err(misplaced(option, "machines, and this is a Linux program"));
+                }
+            },
+            Some(path) => {
+                if let Some(option) = linux {
+                    return Err(misplaced(
+                        option,
+                        "Linux programs, and this is a bare-metal one",
+                    ));
+                }
+                if cli.program.len() > 1 {
+                    return Err(<Cli as clap::CommandFactory>::command().error(
+                        ErrorKind::TooManyValues,
+                        "a bare-metal program takes no arguments: options go before it",
+                    ));
+                }
+                (What::Bare(path.into()), cli.machine)
+            }
         },
         Some(Verb::Boot(boot)) => {
             let firmware = (boot.bios != Path::new("builtin")).then_some(boot.bios);
@@ -250,12 +331,23 @@ fn command(cli: Cli) -> Result<Command, clap::Error> {
     Ok(Command {
         what,
         dump_dtb: machine.dump_dtb.take(),
-        verbose: machine.verbose,
+        verbose,
         machine,
     })
 }
 
 impl Command {
+    /// The Linux program that is to be run, with its arguments.
+    ///
+    /// # Errors
+    /// The command again, if it is about a machine.
+    pub fn program(self) -> Result<(LinuxArgs, Vec<OsString>), Self> {
+        match self.what {
+            What::Program(args, program) => Ok((*args, program)),
+            what => Err(Self { what, ..self }),
+        }
+    }
+
     /// Opens the files and builds the machine.
     ///
     /// # Errors
@@ -270,7 +362,7 @@ impl Command {
             disks.push(Box::new(RawDisk::open(&disk.path, disk.read_only)?));
         }
         let boot = match &self.what {
-            What::Monitor => {
+            What::Monitor | What::Program(..) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
                     disks.push(Box::new(ssd::open()?));
                 }
@@ -342,25 +434,65 @@ mod tests {
 
     #[test]
     fn a_disk_is_writable_unless_it_says_ro() {
-        let disk = DiskArg::from(std::ffi::OsString::from("a,b.img,ro"));
+        let disk = DiskArg::from(OsString::from("a,b.img,ro"));
         assert!(disk.read_only && disk.path == Path::new("a,b.img"));
-        let disk = DiskArg::from(std::ffi::OsString::from("a.img,rw"));
+        let disk = DiskArg::from(OsString::from("a.img,rw"));
         assert!(!disk.read_only && disk.path == Path::new("a.img,rw"));
     }
 
     #[test]
     fn something_must_be_booted() {
         let parse = |line: &str| {
-            Cli::try_parse_from(line.split(' '))
-                .and_then(command)
-                .map(|command| command.what)
+            let line = line.split(' ').map(OsString::from);
+            read(line).map(|command| command.what)
         };
         assert!(matches!(parse("ruse"), Ok(What::Monitor)));
-        assert!(matches!(parse("ruse a.elf -m 64M"), Ok(What::Bare(_))));
+        assert!(matches!(parse("ruse -m 64M a.elf"), Ok(What::Bare(_))));
+        assert!(parse("ruse a.elf -m 64M").is_err());
         assert!(parse("ruse boot").is_err());
         assert!(parse("ruse boot --initrd i --bios f").is_err());
         assert!(parse("ruse boot --bios f").is_ok());
         assert!(parse("ruse --memory lots").is_err());
         assert!(parse("ruse --harts 0").is_err());
+    }
+
+    #[test]
+    fn what_follows_a_program_is_its_own() {
+        let parse = |line: &str| read(line.split(' ').map(OsString::from));
+        let program = |line| match parse(line).map(Command::program) {
+            Ok(Ok((_, program))) => program
+                .iter()
+                .map(|arg| arg.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        for (line, expected) in [
+            ("ruse --root / sh -c exit", "sh -c exit"),
+            (
+                "ruse --root / -v --net sh --root -v --strace -- -m",
+                "sh --root -v --strace -- -m",
+            ),
+            ("ruse --root / boot --help", "boot --help"),
+            ("ruse --root / -- sh -m", "sh -m"),
+        ] {
+            assert_eq!(program(line).join(" "), expected, "{line}");
+        }
+        for wrong in [
+            "ruse --root / --bogus sh",
+            "ruse --root / -m 1G sh",
+            "ruse --root / --disk x sh",
+            "ruse --root /",
+            "ruse --strace",
+            "ruse --net a.elf",
+            "ruse --root / --max-time 0 sh",
+            "ruse --root / --max-memory 1 sh",
+            "ruse boot --root / --kernel k",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        // -v works on both sides of `boot`.
+        for line in ["ruse -v boot --bios f", "ruse boot --bios f -v"] {
+            assert_eq!(parse(line).map_or(0, |c| c.verbose), 1, "{line}");
+        }
     }
 }

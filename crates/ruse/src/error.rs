@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ruse_disk::DiskError;
+use ruse_linux::LinuxError;
 use ruse_machine::{LoadError, MachineError};
 use thiserror::Error;
 
@@ -32,6 +33,26 @@ pub enum HostError {
         "no directory for the SSD: neither RUSE_HOME nor a home directory is set; give --disk FILE"
     )]
     NoHome,
+    /// A Linux program.
+    #[error(transparent)]
+    Linux(#[from] LinuxError),
+    /// A file or directory that is to be shared.
+    #[error("{}: cannot read it: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// A share whose path is no text.
+    #[error("{}: not a path in UTF-8; give --share PATH=GUEST", .0.display())]
+    NotText(PathBuf),
+    /// A share whose place in the guest makes no sense.
+    #[error("{0}: where the program sees a share must be an absolute path, such as /data")]
+    GuestPath(String),
+    /// The root at another place than the root.
+    #[error("{0}: --root is always at /; use --share for other places")]
+    RootElsewhere(String),
     /// Signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),

@@ -31,6 +31,16 @@ pub fn of_outcome(outcome: Outcome) -> ExitCode {
     }
 }
 
+/// The code for how a Linux program ended, as a shell gives it.
+pub fn of_program(outcome: ruse_linux::Outcome) -> ExitCode {
+    use ruse_linux::Outcome;
+    match outcome {
+        Outcome::Exited(code) => code.into(),
+        Outcome::Killed(signal) => (128 + (signal & 0x7f) as u8).into(),
+        Outcome::Limit(_) => STUCK.into(),
+    }
+}
+
 /// The code for why there was no run, or none to its end.
 pub fn of_error(error: &HostError) -> ExitCode {
     match error {

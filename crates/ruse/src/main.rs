@@ -1,5 +1,5 @@
 //! The `ruse` command: arguments, terminal and exit codes. The machine is
-//! made by `ruse-machine`.
+//! made by `ruse-machine`, Linux programs are run by `ruse-linux`.
 
 mod args;
 mod console;
@@ -7,6 +7,7 @@ mod error;
 mod escape;
 mod exit;
 mod host;
+mod linux;
 mod size;
 mod ssd;
 mod terminal;
@@ -50,6 +51,10 @@ fn init_log(command: &Command) {
 }
 
 fn run(command: Command) -> Result<ExitCode, HostError> {
+    let command = match command.program() {
+        Ok((args, program)) => return linux::run(args, program),
+        Err(command) => command,
+    };
     let dump_dtb = command.dump_dtb.clone();
     let mut machine = command.machine()?;
     if let Some(path) = dump_dtb {

@@ -33,9 +33,53 @@ pub fn parse(text: &str) -> Result<u64, String> {
         })
 }
 
+/// Parses a number with an optional unit of 1000s: `100M`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn count(text: &str) -> Result<u64, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        "t" => 1_000_000_000_000,
+        _ => return Err(format!("`{unit}` is no unit; try 500M or 2G")),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|&number| number != 0)
+        .ok_or_else(|| "not a number; try 500M or 2G".into())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{count, parse};
+
+    #[test]
+    fn counts() {
+        assert_eq!(count("7"), Ok(7));
+        assert_eq!(count("100M"), Ok(100_000_000));
+        assert_eq!(count("2t"), Ok(2_000_000_000_000));
+        for text in [
+            "",
+            "M",
+            "0",
+            "-1",
+            "1.5M",
+            "1Mi",
+            "99999999999999999999",
+            "99999999T",
+        ] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes() {

@@ -110,7 +110,7 @@ impl Elf {
         if bytes[5] != 1 {
             return Err(ElfError::Foreign("not a little-endian program".into()));
         }
-        let header = Header::parse(bytes).map_err(|e| ElfError::at(0, e.to_string()))?;
+        let header = goblin::elf::Elf::parse_header(bytes).map_err(|e| ElfError::at(0, e.to_string()))?;
         if header.e_machine != EM_RISCV {
             let name = goblin::elf::header::machine_to_str(header.e_machine);
             return Err(ElfError::Foreign(format!(

@@ -205,6 +205,7 @@ pub(crate) struct Memory {
     /// Most pages that may be in use; all of them together.
     limit: Option<u64>,
     used: Cell<u64>,
+    peak: Cell<u64>,
     /// The limit was hit, and somebody had to die for it.
     pub exhausted: Cell<bool>,
     next_id: Cell<u64>,
@@ -218,6 +219,7 @@ impl Memory {
             clock,
             limit: limit.map(|bytes| bytes / PAGE_SIZE),
             used: Cell::new(0),
+            peak: Cell::new(0),
             exhausted: Cell::new(false),
             next_id: Cell::new(1),
             files: RefCell::default(),
@@ -227,6 +229,11 @@ impl Memory {
     /// Bytes in use by all processes.
     pub(crate) fn used(&self) -> u64 {
         self.used.get() * PAGE_SIZE
+    }
+
+    /// The most that was ever in use at once, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.get() * PAGE_SIZE
     }
 
     /// Bytes that there are in all, if that is bounded.
@@ -244,7 +251,9 @@ impl Memory {
     pub(crate) fn take(&self, pages: u64) -> bool {
         let ok = self.has(pages);
         if ok {
-            self.used.set(self.used.get() + pages);
+            let used = self.used.get() + pages;
+            self.used.set(used);
+            self.peak.set(self.peak.get().max(used));
         }
         ok
     }
