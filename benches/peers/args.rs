@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "S")]
     pub seconds: Option<f64>,
 
-    /// Few and short samples: half a minute or so, for a first impression.
+    /// Few and short samples: two minutes or so, for a first impression.
     #[arg(long)]
     pub quick: bool,
 

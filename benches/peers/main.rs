@@ -6,6 +6,9 @@
 //! samples of one round. What the engines print is compared. README.md beside this
 //! folder says how to read the tables.
 
+// Cargo sets cfg(test) for benches too, but without the harness nothing calls tests.
+#![cfg_attr(test, allow(dead_code, unused_imports))]
+
 mod args;
 mod engine;
 mod measure;

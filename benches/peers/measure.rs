@@ -18,6 +18,8 @@ use crate::setup::{Setup, work_folder};
 pub struct Result {
     pub program: String,
     pub engine: String,
+    /// CPU seconds of no iterations at all: starting, and translating what starts.
+    pub startup: f64,
     /// Iterations of each sample.
     pub iterations: u64,
     /// By round; none where the run was broken off or failed.
@@ -33,11 +35,12 @@ pub struct Result {
 }
 
 impl Result {
-    /// CPU seconds an iteration, by round.
+    /// CPU seconds an iteration, by round; starting not counted.
     pub fn seconds(&self) -> Vec<Option<f64>> {
+        let of = |usage: &Usage| (usage.cpu() - self.startup).max(1e-6) / self.iterations as f64;
         self.samples
             .iter()
-            .map(|usage| Some(usage.as_ref()?.cpu() / self.iterations as f64))
+            .map(|usage| usage.as_ref().map(of))
             .collect()
     }
 }
@@ -183,6 +186,7 @@ impl<'a> Measurement<'a> {
         let mut result = Result {
             program: program.name.clone(),
             engine: engine.name.clone(),
+            startup: 0.0,
             iterations: 1,
             samples: vec![None; self.args.rounds()],
             guest_instructions: None,
@@ -191,38 +195,40 @@ impl<'a> Measurement<'a> {
             mismatch: false,
         };
         let judged = program.same_output || engine.kind != Kind::Native;
-        let mut first = None;
-        loop {
-            let run = match self.run(engine, program, result.iterations, None) {
+        let mut start_instructions = None;
+        // Twice no iterations: the first may wait for the disk.
+        for iterations in [0, 0].into_iter().chain(std::iter::repeat(1)) {
+            let idle = iterations == 0;
+            let count = if idle { 0 } else { result.iterations };
+            let run = match self.run(engine, program, count, None) {
                 Ok(run) => run,
                 Err(reason) => {
                     result.failure = Some(reason);
                     return result;
                 }
             };
-            if judged && let Err(difference) = self.expect(program, result.iterations, &run.output)
-            {
+            if judged && let Err(difference) = self.expect(program, count, &run.output) {
                 // A run that Ctrl-C broke off judges nobody.
                 result.mismatch = !self.stopped();
                 result.failure = Some(difference);
                 return result;
             }
-            if let Some(count) = run.instructions {
-                // What starting costs drops out of the difference.
-                let (n, before) = *first.get_or_insert((result.iterations, count));
-                let apart = result.iterations - n;
-                result.guest_instructions = Some(match apart {
-                    0 => count as f64 / n as f64,
-                    _ => count.saturating_sub(before) as f64 / apart as f64,
-                });
+            if idle {
+                result.startup = run.usage.cpu();
+                start_instructions = run.instructions;
+                continue;
             }
-            match grow(run.usage.cpu(), self.args.seconds()) {
-                Some(factor) if !self.stopped() => {
-                    result.iterations = result.iterations.saturating_mul(factor)
-                }
-                _ => return result,
+            if let (Some(all), Some(start)) = (run.instructions, start_instructions) {
+                result.guest_instructions = Some(all.saturating_sub(start) as f64 / count as f64);
+            }
+            // So long that the jitter of starting doesn't matter.
+            let wanted = self.args.seconds().max(2.0 * result.startup);
+            match grow(run.usage.cpu() - result.startup, wanted) {
+                Some(factor) if !self.stopped() => result.iterations = count.saturating_mul(factor),
+                _ => break,
             }
         }
+        result
     }
 
     fn sample(&mut self, engine: &Engine, program: &Program, round: usize) {
@@ -316,11 +322,11 @@ mod tests {
         for an_iteration in [1e-6, 3e-5, 0.001, 0.07, 0.9] {
             let mut n = 1;
             let mut runs = 1;
-            while let Some(factor) = grow(0.004 + an_iteration * n as f64, 0.5) {
+            while let Some(factor) = grow(an_iteration * n as f64, 0.5) {
                 n *= factor;
                 runs += 1;
             }
-            let seconds = 0.004 + an_iteration * n as f64;
+            let seconds = an_iteration * n as f64;
             assert!(
                 seconds >= 0.35 && (seconds <= 1.0 || n == 1),
                 "{an_iteration}: {seconds} s of {n}"

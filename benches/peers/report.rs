@@ -48,7 +48,7 @@ pub struct Entry {
     pub class: Class,
     #[serde(flatten)]
     pub result: Result,
-    /// CPU seconds an iteration.
+    /// CPU seconds an iteration, starting not counted.
     pub seconds: Option<Summary>,
     /// CPU time over that of `native`, and of `qemu-user`, rounds paired.
     pub times_native: Option<Summary>,
@@ -56,6 +56,36 @@ pub struct Entry {
     pub mips: Option<f64>,
     /// Host instructions for each guest instruction.
     pub expansion: Option<f64>,
+}
+
+/// One table: how a cell is written, and what its means are of.
+struct Figure<'a> {
+    title: &'a str,
+    text: &'a dyn Fn(&Entry) -> Option<String>,
+    value: &'a dyn Fn(&Entry) -> Option<f64>,
+    columns: &'a dyn Fn(&EngineEntry) -> bool,
+}
+
+/// Three digits that count, at least.
+fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        x if x >= 99.95 => 0,
+        x if x >= 9.995 => 1,
+        x if x >= 0.9995 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// Marked with ~ where the samples disagree.
+fn spread(summary: &Summary) -> String {
+    let mark = if summary.noisy() { "~" } else { "" };
+    format!(
+        "{mark}{} [{}-{}]",
+        short(summary.median),
+        short(summary.min),
+        short(summary.max)
+    )
 }
 
 impl Host {
@@ -171,42 +201,49 @@ impl Report {
         if self.host.load_at_start.is_some_and(|load| load > 0.3) {
             println!("The host was not idle: expect wider spreads.");
         }
-        let spread = |s: &Summary| {
-            format!(
-                "{}{:.2} [{:.2}-{:.2}]",
-                if s.noisy() { "~" } else { "" },
-                s.median,
-                s.min,
-                s.max
-            )
-        };
+        let of = |kind: Kind| move |name: &EngineEntry| name.kind != kind;
+        self.table(programs, &Figure {
+            title: "CPU time as a multiple of the host's own processor's: median [least-greatest]",
+            text: &|e| e.times_native.as_ref().map(spread),
+            value: &|e| e.times_native.map(|s| s.median),
+            columns: &of(Kind::Native),
+        });
         self.table(
             programs,
-            "CPU time of the host's own processor, times",
-            |e| e.times_native.as_ref().map(spread),
-            |e| e.times_native.map(|s| s.median),
+            &Figure {
+                title: "CPU time as a multiple of qemu-user's: median [least-greatest]",
+                text: &|e| e.times_qemu.as_ref().map(spread),
+                value: &|e| e.times_qemu.map(|s| s.median),
+                columns: &of(Kind::Qemu),
+            },
         );
         self.table(
             programs,
-            "CPU time of qemu-user, times",
-            |e| e.times_qemu.as_ref().map(spread),
-            |e| e.times_qemu.map(|s| s.median),
+            &Figure {
+                title: "million guest instructions a second of CPU time",
+                text: &|e| e.mips.map(short),
+                value: &|e| e.mips,
+                columns: &|_| true,
+            },
         );
         self.table(
             programs,
-            "million guest instructions a second of CPU time",
-            |e| Some(format!("{:.0}", e.mips?)),
-            |e| e.mips,
+            &Figure {
+                title: "host instructions for each guest instruction",
+                text: &|e| e.expansion.map(short),
+                value: &|e| e.expansion,
+                columns: &|_| true,
+            },
         );
-        let expansion = |e: &Entry| e.expansion;
-        if self.entries.iter().any(|e| e.expansion.is_some()) {
-            self.table(
-                programs,
-                "host instructions for each guest instruction",
-                |e| Some(format!("{:.2}", e.expansion?)),
-                expansion,
-            );
-        }
+        self.table(
+            programs,
+            &Figure {
+                title: "starting, in milliseconds of CPU time; not part of the above",
+                text: &|e| Some(short(e.result.startup * 1e3)),
+                value: &|e| Some(e.result.startup * 1e3).filter(|&ms| ms > 0.0),
+                columns: &|_| true,
+            },
+        );
         for line in &self.skipped {
             println!("left out: {line}");
         }
@@ -225,28 +262,23 @@ impl Report {
         }
     }
 
-    /// Programs down, engines across; below, geometric means of `value` over those
-    /// sets that the engine ran whole.
-    fn table(
-        &self,
-        programs: &[Program],
-        title: &str,
-        text: impl Fn(&Entry) -> Option<String>,
-        value: impl Fn(&Entry) -> Option<f64>,
-    ) {
+    /// Programs down, engines across; below, geometric means over those sets that
+    /// the engine ran whole. Nothing if there is no such figure.
+    fn table(&self, programs: &[Program], figure: &Figure) {
         let mut by: BTreeMap<(&str, &str), &Entry> = BTreeMap::new();
         for entry in &self.entries {
             by.insert((&entry.result.program, &entry.result.engine), entry);
         }
+        let has_any = |name: &str| {
+            self.entries
+                .iter()
+                .any(|e| e.result.engine == name && (figure.value)(e).is_some())
+        };
         let columns: Vec<&str> = self
             .engines
             .iter()
+            .filter(|engine| (figure.columns)(engine) && has_any(&engine.name))
             .map(|engine| engine.name.as_str())
-            .filter(|name| {
-                self.entries
-                    .iter()
-                    .any(|e| e.result.engine == *name && value(e).is_some())
-            })
             .collect();
         if columns.is_empty() {
             return;
@@ -260,7 +292,7 @@ impl Report {
             let cell = |engine: &&str| match by.get(&(program.name.as_str(), *engine)) {
                 Some(entry) if entry.result.mismatch => "WRONG".to_owned(),
                 Some(entry) if entry.result.failure.is_some() => "failed".to_owned(),
-                Some(entry) => text(entry).unwrap_or_else(|| "-".to_owned()),
+                Some(entry) => (figure.text)(entry).unwrap_or_else(|| "-".to_owned()),
                 None => "-".to_owned(),
             };
             table.add_row(std::iter::once(program.name.clone()).chain(columns.iter().map(cell)));
@@ -269,18 +301,18 @@ impl Report {
             let cell = |engine: &&str| {
                 let values: Option<Vec<f64>> = members
                     .iter()
-                    .map(|p| by.get(&(*p, *engine)).and_then(|e| value(e)))
+                    .map(|p| by.get(&(*p, *engine)).and_then(|e| (figure.value)(e)))
                     .collect();
                 values
                     .and_then(|values| geometric_mean(&values))
-                    .map_or("-".to_owned(), |mean| format!("{mean:.2}"))
+                    .map_or("-".to_owned(), |mean| short(mean))
             };
             table.add_row(std::iter::once(label).chain(columns.iter().map(cell)));
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        println!("\n{title}\n{table}");
+        println!("\n{}\n{table}", figure.title);
     }
 
     pub fn to_json(&self) -> serde_json::Result<String> {
@@ -340,6 +372,7 @@ mod tests {
         Result {
             program: "fib".into(),
             engine: engine.into(),
+            startup: 0.0,
             iterations,
             samples: samples.to_vec(),
             guest_instructions: None,
@@ -413,6 +446,26 @@ mod tests {
         assert!(!report(vec![failed.clone()]).is_bad());
         failed.engine = "ruse".into();
         assert!(report(vec![failed]).is_bad());
+    }
+
+    #[test]
+    fn three_digits() {
+        let shown = [1234.5, 99.96, 45.32, 4.8, 0.9996, 0.0238].map(short);
+        assert_eq!(shown, ["1234", "100", "45.3", "4.80", "1.00", "0.024"]);
+        let steady = Summary::of(&[4.8, 4.7, 5.1]).unwrap();
+        assert_eq!(spread(&steady), "4.80 [4.70-5.10]");
+        assert_eq!(
+            spread(&Summary::of(&[1.0, 2.0]).unwrap()),
+            "~1.50 [1.00-2.00]"
+        );
+    }
+
+    #[test]
+    fn starting_is_not_work() {
+        let mut qemu = result("qemu-user", 10, [usage(0.7), usage(0.7)]);
+        qemu.startup = 0.2;
+        let report = report(vec![result("native", 100, [usage(1.0), usage(1.0)]), qemu]);
+        assert!((report.entries[1].times_native.unwrap().median - 5.0).abs() < 1e-9);
     }
 
     #[test]
