@@ -15,6 +15,7 @@ use crate::fs::tty::{self, Ttys};
 use crate::futex::Futexes;
 use crate::host::Host;
 use crate::mm::Memory;
+use crate::outside::HostSignals;
 use crate::process::{Exit, Process};
 use crate::sched::{Due, Scheduler};
 use crate::signal;
@@ -92,6 +93,8 @@ pub(crate) struct Kernel {
     /// What may end a wait.
     pub hub: Hub,
     pub ttys: Ttys,
+    /// The host's signals, if they are the guest's.
+    pub signals: Option<HostSignals>,
     next_tid: Tid,
     /// Unknown system calls that were named in the log.
     pub unknown: HashSet<u64>,
@@ -125,6 +128,7 @@ impl Kernel {
             memory,
             hub,
             ttys: Ttys::default(),
+            signals: None,
             next_tid: INIT,
             unknown: HashSet::new(),
             retired: 0,
@@ -242,6 +246,7 @@ impl Kernel {
                 return Ok(outcome);
             }
             self.hub.pump();
+            self.host_signals();
             tty::deferred(self);
             self.expire(now);
             self.try_waiting();

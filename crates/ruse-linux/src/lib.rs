@@ -14,6 +14,7 @@
 //! - `signal`: sending, delivering and returning from signals;
 //! - `fs`: the files of the box that the guest sees;
 //! - `wait`: what ends waiting: other threads, time, the host's files;
+//! - `outside`: signals of the host on behalf of the guest;
 //! - `abi`: the numbers and layouts of the riscv64 Linux ABI.
 //!
 //! All guests of one [`Linux`] run on one host thread: nothing here needs a
@@ -28,6 +29,7 @@ mod fs;
 mod host;
 mod futex;
 mod life;
+mod outside;
 mod pidfd;
 mod sched;
 mod timer;

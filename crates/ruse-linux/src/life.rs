@@ -87,11 +87,15 @@ impl Kernel {
         process.stopped = None;
         process.report = None;
         let (parent, group, signal) = (process.parent, process.group, process.exit_signal);
+        let leads = process.session == pid;
         let children = std::mem::take(&mut process.children);
         if let Some(at) = process.intervals[0].next.take() {
             self.sched.cancel(at, Due::Interval(pid));
         }
         crate::timer::forget(self, pid);
+        if leads {
+            crate::fs::tty::session_ended(self, pid);
+        }
         self.orphan(pid, children);
         self.hang_up_if_orphaned(group, pid);
         if pid == self.first {

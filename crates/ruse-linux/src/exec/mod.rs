@@ -502,7 +502,9 @@ pub(crate) fn first(kernel: &mut Kernel) -> Result<(), LinuxError> {
     process.environ = image.environ;
     process.auxv = image.auxv;
     process.execed = true;
+    let of_host = matches!(kernel.config.stdio[0], crate::Stdio::Host);
     let files = crate::fs::standard_files(kernel);
+    crate::fs::tty::adopt(kernel, tid, of_host);
     let mut mm = image.mm;
     mm.hart.set_registers(&image.registers);
     mm.loaded = Some(tid);

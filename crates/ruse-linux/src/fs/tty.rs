@@ -11,6 +11,7 @@ use super::termios::{TOSTOP, Termios, WinSize};
 use super::{Ask, File};
 use crate::errno::Errno;
 use crate::kernel::Kernel;
+use crate::outside::HostSignals;
 use crate::signal::{self, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU, SIGWINCH, SigInfo};
 use crate::syscall::{Answer, Cx, Stop};
 use crate::thread::{Tid, Wait};
@@ -124,6 +125,21 @@ impl Ttys {
     }
 }
 
+/// The first process starts: the host's terminal is its own, if there is one,
+/// and so are the host's signals, if standard input is the host's.
+pub(crate) fn adopt(kernel: &mut Kernel, pid: Tid, signals: bool) {
+    if let Some(console) = &kernel.ttys.console {
+        console.control().session.set(pid);
+        console.control().foreground.set(pid);
+    }
+    if signals {
+        match HostSignals::new(&kernel.hub) {
+            Ok(signals) => kernel.signals = Some(signals),
+            Err(error) => log::warn!("the host's signals do not reach the guest: {error}"),
+        }
+    }
+}
+
 /// A session leader is gone: its terminal is free, and the foreground hears
 /// that it hung up.
 pub(crate) fn session_ended(kernel: &mut Kernel, session: Tid) {
@@ -186,25 +202,12 @@ fn background(tty: &dyn Tty, kernel: &mut Kernel, tid: Tid, signal: u32) -> Resu
             _ => Err(Errno::EIO.into()),
         };
     }
-    if orphaned(kernel, group, session) {
+    if kernel.orphaned(group) {
         return Err(Errno::EIO.into());
     }
     raise(kernel, group, signal);
     // The signal stops or interrupts it; then it is tried again.
     Err(Stop::Block(Wait::default()))
-}
-
-/// Whether no process of the group has a parent in another group of the
-/// session, who could let it go on.
-fn orphaned(kernel: &Kernel, group: Tid, session: Tid) -> bool {
-    !kernel.processes.values().any(|process| {
-        process.group == group
-            && process.exit.is_none()
-            && kernel
-                .processes
-                .get(&process.parent)
-                .is_some_and(|parent| parent.group != group && parent.session == session)
-    })
 }
 
 /// The ioctls that every terminal answers.

@@ -52,7 +52,7 @@ pub(crate) fn deliver(kernel: &mut Kernel, tid: Tid) -> bool {
                 let orphaned = kernel
                     .processes
                     .get(&pid)
-                    .is_some_and(|p| kernel.orphaned(p.group));
+                    .is_some_and(|p| kernel.orphaned(p.group) && !kernel.outside_continues(p.group));
                 if info.signal == SIGSTOP || !orphaned {
                     stop(kernel, pid, info.signal);
                 }
