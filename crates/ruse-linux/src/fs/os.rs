@@ -345,7 +345,7 @@ pub(super) fn allocate(
         use rustix::fs::{FallocateFlags, fallocate};
         let flags = FallocateFlags::from_bits(mode).ok_or(Errno::EOPNOTSUPP)?;
         let _ = end;
-        fallocate(file, flags, offset, len).map_err(|error| std::io::Error::from(error).into())
+        fallocate(file, flags, offset, len).map_err(Into::into)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -367,7 +367,7 @@ pub(super) fn seek(file: &std::fs::File, offset: u64, hole: bool) -> Result<u64,
         } else {
             rustix::fs::SeekFrom::Data(offset)
         };
-        rustix::fs::seek(file, to).map_err(|error| std::io::Error::from(error).into())
+        rustix::fs::seek(file, to).map_err(Into::into)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -489,7 +489,7 @@ pub(super) fn rename(
         use rustix::fs::{RenameFlags, renameat_with};
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
         return renameat_with(from, from_name, to, to_name, flags)
-            .map_err(|error| std::io::Error::from(error).into());
+            .map_err(Into::into);
     }
     match flags {
         0 => {}
@@ -512,7 +512,7 @@ pub(super) fn unnamed(dir: &Dir, read: bool, mode: u32) -> Result<std::fs::File,
     let flags = access | OFlags::TMPFILE | OFlags::CLOEXEC;
     openat(dir, ".", flags, Mode::from_raw_mode(mode))
         .map(Into::into)
-        .map_err(|error| std::io::Error::from(error).into())
+        .map_err(Into::into)
 }
 
 /// A file without a name: not on this host.
@@ -529,7 +529,7 @@ pub(super) fn link_unnamed(file: &std::fs::File, dir: &Dir, name: &Path) -> Resu
     // The host's /proc: AT_EMPTY_PATH would need a privilege.
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
     linkat(CWD, from, dir, name, AtFlags::SYMLINK_FOLLOW)
-        .map_err(|error| std::io::Error::from(error).into())
+        .map_err(Into::into)
 }
 
 /// Gives a file without a name one: there are none on this host.
