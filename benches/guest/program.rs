@@ -108,18 +108,35 @@ impl Program {
     /// Runs to the end; the exit status, or what the program did wrong.
     pub fn run(&mut self) -> Result<i32, String> {
         loop {
-            match self.hart.run(1 << 40) {
-                Exit::Quantum => {}
-                Exit::Trap(trap) if trap.cause == Cause::EcallFromUser => {
-                    if let Some(status) = self.call()? {
-                        return Ok(status);
-                    }
-                    let pc = self.hart.pc();
-                    self.hart.set_pc(pc + 4);
-                }
-                other => return Err(format!("{other:?} at {:#x}", self.hart.pc())),
+            if let Some(status) = self.turn(1 << 40)? {
+                return Ok(status);
             }
         }
+    }
+
+    /// Runs about this many instructions.
+    pub fn skip(&mut self, instructions: u64) -> Result<(), String> {
+        let end = self.hart.retired() + instructions;
+        while self.hart.retired() < end && self.turn(end - self.hart.retired())?.is_none() {}
+        Ok(())
+    }
+
+    fn turn(&mut self, instructions: u64) -> Result<Option<i32>, String> {
+        match self.hart.run(instructions) {
+            Exit::Quantum => Ok(None),
+            Exit::Trap(trap) if trap.cause == Cause::EcallFromUser => self.answer(),
+            other => Err(format!("{other:?} at {:#x}", self.hart.pc())),
+        }
+    }
+
+    /// Answers the system call at hand; the exit status if it was the last.
+    pub fn answer(&mut self) -> Result<Option<i32>, String> {
+        let status = self.call()?;
+        if status.is_none() {
+            let pc = self.hart.pc();
+            self.hart.set_pc(pc + 4);
+        }
+        Ok(status)
     }
 
     fn call(&mut self) -> Result<Option<i32>, String> {

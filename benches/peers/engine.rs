@@ -115,7 +115,10 @@ impl Engine {
                     }
                     match self.kind {
                         Kind::Ruse => {
-                            words.extend(["--root".into(), places.root.clone().into()]);
+                            // Read-only: a measurement leaves nothing behind.
+                            let mut root = OsString::from(&places.root);
+                            root.push(":ro");
+                            words.extend(["--root".into(), root]);
                             words.push(Path::new("/usr/bin").join(name).into());
                         }
                         Kind::Qemu => {
@@ -207,7 +210,7 @@ mod tests {
                 "ruse",
                 "--stats",
                 "--root",
-                &root,
+                &format!("{root}:ro"),
                 "/usr/bin/sqlite3",
                 ":memory:"
             ]

@@ -305,7 +305,7 @@ impl Report {
                     .collect();
                 values
                     .and_then(|values| geometric_mean(&values))
-                    .map_or("-".to_owned(), |mean| short(mean))
+                    .map_or("-".to_owned(), short)
             };
             table.add_row(std::iter::once(label).chain(columns.iter().map(cell)));
         }
