@@ -11,7 +11,9 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let path = arguments.first().ok_or("usage: program PROGRAM ARGUMENT...")?;
+    let path = arguments
+        .first()
+        .ok_or("usage: program PROGRAM ARGUMENT...")?;
     let mut program = program::Program::load(Path::new(path), &arguments)?;
     let start = Instant::now();
     let status = program.run()?;

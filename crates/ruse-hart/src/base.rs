@@ -1,6 +1,8 @@
 //! What handlers are generic over: the width of the registers, and how memory
 //! is reached.
 
+use std::marker::PhantomData;
+
 use crate::hart::Hart;
 use crate::space::Memory;
 use crate::tlb::Scalar;
@@ -10,6 +12,11 @@ use crate::tlb::Scalar;
 pub(crate) trait Base: 'static {
     /// The width of the integer registers, in bits.
     const BITS: u32;
+    /// The source operand that the step before has left at hand: 1 for `rs1`,
+    /// 2 for `rs2`, 0 for neither.
+    const ACC: u8 = 0;
+    /// The same with all operands in memory.
+    type Plain: Base;
 
     /// Cuts a result to XLEN bits, in register form.
     fn reg(value: u64) -> u64;
@@ -29,6 +36,7 @@ pub(crate) struct Rv64;
 pub(crate) struct User64;
 
 impl Base for Rv32 {
+    type Plain = Self;
     const BITS: u32 = 32;
 
     #[inline(always)]
@@ -53,6 +61,7 @@ impl Base for Rv32 {
 }
 
 impl Base for Rv64 {
+    type Plain = Self;
     const BITS: u32 = 64;
 
     #[inline(always)]
@@ -77,6 +86,7 @@ impl Base for Rv64 {
 }
 
 impl Base for User64 {
+    type Plain = Self;
     const BITS: u32 = 64;
 
     #[inline(always)]
@@ -97,5 +107,34 @@ impl Base for User64 {
     #[inline(always)]
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
         Memory::store::<T>(&h.memory, va, value)
+    }
+}
+
+/// A base whose source operand `N` is at hand.
+pub(crate) struct Acc<B, const N: u8>(PhantomData<B>);
+
+impl<B: Base, const N: u8> Base for Acc<B, N> {
+    const BITS: u32 = B::BITS;
+    const ACC: u8 = N;
+    type Plain = B;
+
+    #[inline(always)]
+    fn reg(value: u64) -> u64 {
+        B::reg(value)
+    }
+
+    #[inline(always)]
+    fn addr(value: u64) -> u64 {
+        B::addr(value)
+    }
+
+    #[inline(always)]
+    fn load<T: Scalar>(h: &Hart, va: u64) -> Option<u64> {
+        B::load::<T>(h, va)
+    }
+
+    #[inline(always)]
+    fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
+        B::store::<T>(h, va, value)
     }
 }

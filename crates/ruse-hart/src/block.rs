@@ -12,6 +12,7 @@ use crate::code::{Block, Key, Mark};
 use crate::csr::status;
 use crate::engine::{Cursor, Handler, Op, Slot, Unlinked};
 use crate::exec;
+use crate::fuse::{Fusion, Kind, Notes};
 use crate::hart::{F0, Hart, SINK};
 use crate::trap::{Cause, Trap};
 
@@ -25,22 +26,24 @@ struct Table {
     of: fn(Opcode) -> Handler,
     far: fn(Opcode) -> Handler,
     jump: [Handler; 2],
+    fusion: fn() -> &'static Fusion,
 }
 
 impl Table {
-    const fn new<X: Base>(xlen: Xlen) -> Self {
+    const fn new<X: Base>(xlen: Xlen, fusion: fn() -> &'static Fusion) -> Self {
         Self {
             xlen,
             of: exec::handler::<X>,
             far: exec::i::far::<X>,
-            jump: [exec::i::jump::<X, false>, exec::i::jump::<X, true>],
+            jump: [exec::i::jump::<X>, exec::i::jump_far::<X>],
+            fusion,
         }
     }
 }
 
-static RV32: Table = Table::new::<Rv32>(Xlen::Rv32);
-static RV64: Table = Table::new::<Rv64>(Xlen::Rv64);
-static USER64: Table = Table::new::<User64>(Xlen::Rv64);
+static RV32: Table = Table::new::<Rv32>(Xlen::Rv32, Fusion::rv32);
+static RV64: Table = Table::new::<Rv64>(Xlen::Rv64, Fusion::rv64);
+static USER64: Table = Table::new::<User64>(Xlen::Rv64, Fusion::user64);
 
 struct Builder {
     table: &'static Table,
@@ -51,6 +54,7 @@ struct Builder {
     fp_seen: bool,
     slots: Vec<Slot>,
     marks: Vec<Mark>,
+    notes: Notes,
     count: u8,
     offset: u16,
 }
@@ -208,6 +212,7 @@ impl Builder {
             fp_seen: false,
             slots: Vec::with_capacity(24),
             marks: Vec::with_capacity(24),
+            notes: Notes::default(),
             count: 0,
             offset: 0,
         }
@@ -217,7 +222,13 @@ impl Builder {
         self.table.jump[usize::from(!near)]
     }
 
+    /// Appends a slot that cannot be fused.
     fn push(&mut self, slot: Slot, len: u8) {
+        self.notes.other();
+        self.push_noted(slot, len);
+    }
+
+    fn push_noted(&mut self, slot: Slot, len: u8) {
         self.slots.push(slot);
         self.marks.push(Mark {
             offset: self.offset,
@@ -284,6 +295,15 @@ impl Builder {
             rs2: register(info.rs2, inst.rs2),
             aux: 0,
         };
+        if Kind::of(inst.op).is_some() {
+            // What has no such operand has x0: see `exec::general`.
+            if info.rs1 == RegClass::None {
+                op.rs1 = 0;
+            }
+            if info.rs2 == RegClass::None {
+                op.rs2 = 0;
+            }
+        }
         if is_float(info.extension) && !self.fp_seen {
             self.fp_seen = true;
             let touch = Op {
@@ -317,22 +337,25 @@ impl Builder {
                     (_, true) => {}
                     (_, false) => op.handler = (self.table.far)(inst.op),
                 }
-                self.push_linked(op, inst.len);
+                let kind = if inst.rd == 0 { Kind::Jump } else { Kind::Call };
+                self.push_linked(op, inst.len, near.then_some((inst.op, kind)));
                 return true;
             }
             Opcode::Jalr => {
                 op.aux = self.count + 1;
                 op.rs2 = after;
-                self.push(Slot::op(op), inst.len);
+                self.push_op(op, inst.len, Some((inst.op, Kind::Jalr)));
                 return true;
             }
             Opcode::Beq | Opcode::Bne | Opcode::Blt | Opcode::Bge | Opcode::Bltu | Opcode::Bgeu => {
                 op.imm += own;
                 op.aux = self.count + 1;
-                if !self.near(op.imm) {
+                let near = self.near(op.imm);
+                if !near {
                     op.handler = (self.table.far)(inst.op);
                 }
-                self.push_linked(op, inst.len);
+                let kind = Kind::of(inst.op).filter(|_| near);
+                self.push_linked(op, inst.len, kind.map(|kind| (inst.op, kind)));
                 return false;
             }
             Opcode::Ecall
@@ -360,12 +383,24 @@ impl Builder {
             }
             _ => {}
         }
-        self.push(Slot::op(op), inst.len);
+        let kind = Kind::of(inst.op).map(|kind| (inst.op, kind));
+        self.push_op(op, inst.len, kind);
         false
     }
 
-    fn push_linked(&mut self, op: Op, len: u8) {
-        self.push(Slot::op(op), len);
+    /// Appends an operation; its opcode and kind if it can be fused.
+    fn push_op(&mut self, mut op: Op, len: u8, kind: Option<(Opcode, Kind)>) {
+        match kind {
+            Some((opcode, kind)) => {
+                self.notes.operation(opcode, kind, &mut op);
+                self.push_noted(Slot::op(op), len);
+            }
+            None => self.push(Slot::op(op), len),
+        }
+    }
+
+    fn push_linked(&mut self, op: Op, len: u8, kind: Option<(Opcode, Kind)>) {
+        self.push_op(op, len, kind);
         self.push(Slot::link(), len);
     }
 
@@ -380,7 +415,9 @@ impl Builder {
             rs2: 0,
             aux: self.count,
         };
-        self.push_linked(op, 0);
+        let kind = self.near(target).then_some((Opcode::Jal, Kind::Jump));
+        self.push_linked(op, 0, kind);
+        (self.table.fusion)().fuse(&mut self.slots, &self.notes);
         Block {
             slots: self.slots.into(),
             marks: self.marks.into(),

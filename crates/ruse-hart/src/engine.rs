@@ -2,7 +2,7 @@
 //!
 //! A block is an array of 16-byte slots. Most hold an [`Op`]: the address of
 //! the function that executes it and its operands. That function ends by
-//! calling its successor's with the same two arguments, a *sibling call* that
+//! calling its successor's with the same arguments, a *sibling call* that
 //! the optimiser turns into an indirect jump, so that the interpreter has no
 //! loop on its hot path and the host predicts every guest instruction's
 //! successor on its own. Without optimisation such calls would only pile up
@@ -66,6 +66,11 @@ const _: () = assert!(size_of::<Slot>() == 16);
 impl Slot {
     pub(crate) const fn op(op: Op) -> Self {
         Self { op }
+    }
+
+    /// Gives the operation here another handler.
+    pub(crate) fn set_handler(&mut self, handler: Handler) {
+        self.op.handler = handler;
     }
 
     pub(crate) const fn link() -> Self {

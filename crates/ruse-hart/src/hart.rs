@@ -59,7 +59,9 @@ pub enum Exit {
     Trap(Trap),
 }
 
-/// One RISC-V hart.
+/// One RISC-V hart. What every handler needs comes first, where the host's
+/// instructions reach it with short displacements.
+#[repr(C)]
 pub struct Hart {
     /// x0 to x31, the sink of x0 at [`SINK`], f0 to f31 from [`F0`]. Indexed
     /// by a byte, so that no bound needs checking.

@@ -18,6 +18,7 @@ mod code;
 mod csr;
 mod engine;
 mod exec;
+mod fuse;
 mod hart;
 mod isa;
 mod mmu;

@@ -2,8 +2,8 @@
 
 use super::memory;
 use ruse_softfloat::{
-    self as soft, F32, Flags, Format, Round, classify, max, min, nan_box, sgnj, sgnjn, sgnjx,
-    to_i32, to_i64, to_u32, to_u64, unbox,
+    self as soft, F32, Flags, Round, classify, max, min, nan_box, sgnj, sgnjn, sgnjx, to_i32,
+    to_i64, to_u32, to_u64, unbox,
 };
 
 use super::float::{

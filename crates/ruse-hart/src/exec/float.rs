@@ -91,13 +91,51 @@ host! { F64:
     mul_add(a b c) -> Self::Bits = mul_add_f64;
 }
 
+/// Defines a floating-point instruction as a [`super::Step`], and its handler:
+/// what is done at once, and what may raise any flag or be illegal.
+macro_rules! float_step {
+    ($name:ident<$x:ident>($h:ident, $o:ident, $acc:ident) => $fast:expr;
+     ($sh:ident, $so:ident, $sc:ident) => $slow:expr) => {
+        #[expect(non_camel_case_types, reason = "the instruction's name")]
+        pub(crate) enum $name {}
+
+        impl $crate::exec::Step for $name {
+            #[inline(always)]
+            fn step<$x: Base>($h: &mut Hart, c: Cursor, $acc: u64) -> Option<u64> {
+                let $o = c.op();
+                let value: u64 = $fast;
+                $h.r[$o.rd as usize] = value;
+                Some(value)
+            }
+
+            #[inline(never)]
+            fn slow<X: Base>($sh: &mut Hart, $sc: Cursor) -> Cursor {
+                let $so = $sc.op();
+                let value: u64 = $slow;
+                $sh.r[$so.rd as usize] = value;
+                go!($sh, $sc.next())
+            }
+        }
+
+        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+            <$name as $crate::exec::Last>::last::<X>(h, c, 0)
+        }
+    };
+}
+
 /// `Format: name operation;`: two operands, rounded.
 macro_rules! binary {
     ($format:ident: $( $name:ident $op:ident $op_nx:ident; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            #[inline(never)]
-            fn slow(h: &mut Hart, c: Cursor) -> Cursor {
-                let o = c.op();
+        $crate::exec::float::float_step! {
+            $name<X>(h, o, acc) => {
+                let a = unbox::<$format>($crate::exec::rs1::<X>(h, o, acc));
+                let b = unbox::<$format>($crate::exec::rs2::<X>(h, o, acc));
+                if o.aux != DYNAMIC || !h.float_fast {
+                    return None;
+                }
+                nan_box::<$format>(<$format as Host>::$op(a, b)?)
+            };
+            (h, o, c) => {
                 let a = unbox::<$format>(h.r[o.rs1 as usize]);
                 let b = unbox::<$format>(h.r[o.rs2 as usize]);
                 let Some(rm) = h.round(o.aux) else {
@@ -110,20 +148,8 @@ macro_rules! binary {
                 let (value, flags) =
                     host.unwrap_or_else(|| ruse_softfloat::$op::<$format>(a, b, rm));
                 h.raise(flags);
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                go!(h, c.next())
+                nan_box::<$format>(value)
             }
-            let o = c.op();
-            let a = unbox::<$format>(h.r[o.rs1 as usize]);
-            let b = unbox::<$format>(h.r[o.rs2 as usize]);
-            if o.aux == DYNAMIC
-                && h.float_fast
-                && let Some(value) = <$format as Host>::$op(a, b)
-            {
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                return go!(h, c.next());
-            }
-            slow(h, c)
         }
     )*};
 }
@@ -131,31 +157,21 @@ macro_rules! binary {
 /// `Format: name negate_product negate_addend;`: fused multiply-add.
 macro_rules! fused {
     ($format:ident: $( $name:ident $product:literal $addend:literal; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            #[inline(always)]
-            fn operands(
-                h: &Hart,
-                c: Cursor,
-            ) -> (
-                <$format as Format>::Bits,
-                <$format as Format>::Bits,
-                <$format as Format>::Bits,
-            ) {
-                let o = c.op();
-                let sign = |value: <$format as Format>::Bits, negate: bool| {
-                    let flip = if negate { <$format as Format>::SIGN } else { 0 };
-                    <$format as Format>::narrow(Into::<u64>::into(value) ^ flip)
-                };
-                (
-                    sign(unbox::<$format>(h.r[o.rs1 as usize]), $product),
-                    unbox::<$format>(h.r[o.rs2 as usize]),
-                    sign(unbox::<$format>(h.r[o.imm as u8 as usize]), $addend),
-                )
-            }
-            #[inline(never)]
-            fn slow(h: &mut Hart, c: Cursor) -> Cursor {
-                let (x, y, z) = operands(h, c);
-                let o = c.op();
+        $crate::exec::float::float_step! {
+            $name<X>(h, o, acc) => {
+                let x = $crate::exec::rs1::<X>(h, o, acc);
+                let y = $crate::exec::rs2::<X>(h, o, acc);
+                let z = h.r[o.imm as u8 as usize];
+                if o.aux != DYNAMIC || !h.float_fast {
+                    return None;
+                }
+                let (x, y, z) = $crate::exec::float::operands::<$format>(x, y, z, $product, $addend);
+                nan_box::<$format>(<$format as Host>::mul_add(x, y, z)?)
+            };
+            (h, o, c) => {
+                let (x, y) = (h.r[o.rs1 as usize], h.r[o.rs2 as usize]);
+                let z = h.r[o.imm as u8 as usize];
+                let (x, y, z) = $crate::exec::float::operands::<$format>(x, y, z, $product, $addend);
                 let Some(rm) = h.round(o.aux) else {
                     return h.illegal(c);
                 };
@@ -166,19 +182,8 @@ macro_rules! fused {
                 let (value, flags) =
                     host.unwrap_or_else(|| ruse_softfloat::mul_add::<$format>(x, y, z, rm));
                 h.raise(flags);
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                go!(h, c.next())
+                nan_box::<$format>(value)
             }
-            let (x, y, z) = operands(h, c);
-            let o = c.op();
-            if o.aux == DYNAMIC
-                && h.float_fast
-                && let Some(value) = <$format as Host>::mul_add(x, y, z)
-            {
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                return go!(h, c.next());
-            }
-            slow(h, c)
         }
     )*};
 }
@@ -186,10 +191,15 @@ macro_rules! fused {
 /// `Format: name;`: square root.
 macro_rules! root {
     ($format:ident: $( $name:ident; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            #[inline(never)]
-            fn slow(h: &mut Hart, c: Cursor) -> Cursor {
-                let o = c.op();
+        $crate::exec::float::float_step! {
+            $name<X>(h, o, acc) => {
+                let a = unbox::<$format>($crate::exec::rs1::<X>(h, o, acc));
+                if o.aux != DYNAMIC || !h.float_fast {
+                    return None;
+                }
+                nan_box::<$format>(<$format as Host>::sqrt(a)?)
+            };
+            (h, o, c) => {
                 let Some(rm) = h.round(o.aux) else {
                     return h.illegal(c);
                 };
@@ -201,85 +211,102 @@ macro_rules! root {
                 let (value, flags) =
                     host.unwrap_or_else(|| ruse_softfloat::sqrt::<$format>(a, rm));
                 h.raise(flags);
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                go!(h, c.next())
+                nan_box::<$format>(value)
             }
-            let o = c.op();
-            let a = unbox::<$format>(h.r[o.rs1 as usize]);
-            if o.aux == DYNAMIC
-                && h.float_fast
-                && let Some(value) = <$format as Host>::sqrt(a)
-            {
-                h.r[o.rd as usize] = nan_box::<$format>(value);
-                return go!(h, c.next());
-            }
-            slow(h, c)
         }
     )*};
 }
 
 /// `Format: name(a, b) => (value, flags);`: two operands, never rounded.
 macro_rules! unrounded {
-    ($format:ident: $( $name:ident($a:ident, $b:ident) => $result:expr; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let $a = unbox::<$format>(h.r[o.rs1 as usize]);
-            let $b = unbox::<$format>(h.r[o.rs2 as usize]);
-            let (value, flags) = $result;
-            h.raise(flags);
-            h.r[o.rd as usize] = nan_box::<$format>(value);
-            go!(h, c.next())
-        }
-    )*};
+    ($format:ident: $( $name:ident($a:ident, $b:ident) => $result:expr; )*) => {
+        $crate::exec::steps! {$(
+            $name<X>(h, o, acc) => {
+                let $a = unbox::<$format>($crate::exec::rs1::<X>(h, o, acc));
+                let $b = unbox::<$format>($crate::exec::rs2::<X>(h, o, acc));
+                let (value, flags) = $result;
+                h.raise(flags);
+                nan_box::<$format>(value)
+            };
+        )*}
+    };
 }
 
 /// `Format: name comparison;`: a comparison into an integer register.
 macro_rules! compare {
-    ($format:ident: $( $name:ident $op:ident; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let a = unbox::<$format>(h.r[o.rs1 as usize]);
-            let b = unbox::<$format>(h.r[o.rs2 as usize]);
-            let (value, flags) = ruse_softfloat::$op::<$format>(a, b);
-            h.raise(flags);
-            h.r[o.rd as usize] = u64::from(value);
-            go!(h, c.next())
-        }
-    )*};
+    ($format:ident: $( $name:ident $op:ident; )*) => {
+        $crate::exec::steps! {$(
+            $name<X>(h, o, acc) => {
+                let a = unbox::<$format>($crate::exec::rs1::<X>(h, o, acc));
+                let b = unbox::<$format>($crate::exec::rs2::<X>(h, o, acc));
+                let (value, flags) = ruse_softfloat::$op::<$format>(a, b);
+                h.raise(flags);
+                u64::from(value)
+            };
+        )*}
+    };
 }
 
 /// `name(a, rm) => (register, flags);`: from the whole register `a`, rounded
 /// by `rm`, to a whole register.
 macro_rules! rounded {
     ($( $name:ident($a:ident, $rm:ident) => $result:expr; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let Some($rm) = h.round(o.aux) else {
-                return h.illegal(c);
+        $crate::exec::float::float_step! {
+            $name<X>(h, o, acc) => {
+                let $rm = h.round(o.aux)?;
+                let $a = $crate::exec::rs1::<X>(h, o, acc);
+                let (value, flags) = $result;
+                h.raise(flags);
+                value
             };
-            let $a = h.r[o.rs1 as usize];
-            let (value, flags) = $result;
-            h.raise(flags);
-            h.r[o.rd as usize] = value;
-            go!(h, c.next())
+            (h, o, c) => {
+                let Some($rm) = h.round(o.aux) else {
+                    return h.illegal(c);
+                };
+                let $a = h.r[o.rs1 as usize];
+                let (value, flags) = $result;
+                h.raise(flags);
+                value
+            }
         }
     )*};
 }
 
 /// `name(a, b) => register;`: from whole registers, no flags.
 macro_rules! plain {
-    ($( $name:ident($a:ident, $b:ident) => $result:expr; )*) => {$(
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let $a = h.r[o.rs1 as usize];
-            let $b = h.r[o.rs2 as usize];
-            h.r[o.rd as usize] = $result;
-            go!(h, c.next())
-        }
-    )*};
+    ($( $name:ident($a:ident, $b:ident) => $result:expr; )*) => {
+        $crate::exec::steps! {$(
+            $name<X>(h, o, acc) => {
+                let $a = $crate::exec::rs1::<X>(h, o, acc);
+                let $b = $crate::exec::rs2::<X>(h, o, acc);
+                $result
+            };
+        )*}
+    };
 }
 
-pub(crate) use {binary, compare, fused, plain, root, rounded, unrounded};
+/// The operands of a fused multiply-add from whole registers, product and
+/// addend perhaps negated.
+#[inline(always)]
+pub(crate) fn operands<F: Format>(
+    x: u64,
+    y: u64,
+    z: u64,
+    product: bool,
+    addend: bool,
+) -> (F::Bits, F::Bits, F::Bits) {
+    let sign = |value: F::Bits, negate: bool| {
+        let flip = if negate { F::SIGN } else { 0 };
+        F::narrow(Into::<u64>::into(value) ^ flip)
+    };
+    (
+        sign(ruse_softfloat::unbox::<F>(x), product),
+        ruse_softfloat::unbox::<F>(y),
+        sign(ruse_softfloat::unbox::<F>(z), addend),
+    )
+}
+
+pub(crate) use {binary, compare, float_step, fused, plain, root, rounded, unrounded};
 
 /// Pairs a conversion's result, in register form, with its flags.
 #[inline(always)]

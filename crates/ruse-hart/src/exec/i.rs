@@ -3,7 +3,7 @@
 
 use ruse_isa::Opcode;
 
-use super::{done, memory, reg_imm, reg_reg, sext32};
+use super::{Last, done, memory, reg_imm, reg_reg, rs1, rs2, sext32, steps};
 use crate::base::Base;
 use crate::engine::{Cursor, Handler, follow, follow_indirect, go};
 use crate::hart::{Exit, Hart};
@@ -15,55 +15,45 @@ fn shift<X: Base>(amount: u64) -> u32 {
 }
 
 reg_reg! {
-    add(a, b) => a.wrapping_add(b);
-    sub(a, b) => a.wrapping_sub(b);
-    sll(a, b) => a << shift::<X>(b);
-    slt(a, b) => u64::from((a as i64) < b as i64);
-    sltu(a, b) => u64::from(a < b);
-    xor(a, b) => a ^ b;
-    srl(a, b) => X::addr(a) >> shift::<X>(b);
-    sra(a, b) => (a as i64 >> shift::<X>(b)) as u64;
-    or(a, b) => a | b;
-    and(a, b) => a & b;
-    addw(a, b) => sext32(a.wrapping_add(b) as u32);
-    subw(a, b) => sext32(a.wrapping_sub(b) as u32);
-    sllw(a, b) => sext32((a as u32) << (b & 31));
-    srlw(a, b) => sext32(a as u32 >> (b & 31));
-    sraw(a, b) => (a as i32 >> (b & 31)) as i64 as u64;
+    add<X>(a, b) => a.wrapping_add(b);
+    sub<X>(a, b) => a.wrapping_sub(b);
+    sll<X>(a, b) => a << shift::<X>(b);
+    slt<X>(a, b) => u64::from((a as i64) < b as i64);
+    sltu<X>(a, b) => u64::from(a < b);
+    xor<X>(a, b) => a ^ b;
+    srl<X>(a, b) => X::addr(a) >> shift::<X>(b);
+    sra<X>(a, b) => (a as i64 >> shift::<X>(b)) as u64;
+    or<X>(a, b) => a | b;
+    and<X>(a, b) => a & b;
+    addw<X>(a, b) => sext32(a.wrapping_add(b) as u32);
+    subw<X>(a, b) => sext32(a.wrapping_sub(b) as u32);
+    sllw<X>(a, b) => sext32((a as u32) << (b & 31));
+    srlw<X>(a, b) => sext32(a as u32 >> (b & 31));
+    sraw<X>(a, b) => (a as i32 >> (b & 31)) as i64 as u64;
 }
 
 reg_imm! {
-    addi(a, imm) => a.wrapping_add(imm);
-    slti(a, imm) => u64::from((a as i64) < imm as i64);
-    sltiu(a, imm) => u64::from(a < imm);
-    xori(a, imm) => a ^ imm;
-    ori(a, imm) => a | imm;
-    andi(a, imm) => a & imm;
-    slli(a, imm) => a << (imm & 63);
-    srli(a, imm) => X::addr(a) >> (imm & 63);
-    srai(a, imm) => (a as i64 >> (imm & 63)) as u64;
-    addiw(a, imm) => sext32(a.wrapping_add(imm) as u32);
-    slliw(a, imm) => sext32((a as u32) << (imm & 31));
-    srliw(a, imm) => sext32(a as u32 >> (imm & 31));
-    sraiw(a, imm) => (a as i32 >> (imm & 31)) as i64 as u64;
+    addi<X>(a, imm) => a.wrapping_add(imm);
+    slti<X>(a, imm) => u64::from((a as i64) < imm as i64);
+    sltiu<X>(a, imm) => u64::from(a < imm);
+    xori<X>(a, imm) => a ^ imm;
+    ori<X>(a, imm) => a | imm;
+    andi<X>(a, imm) => a & imm;
+    slli<X>(a, imm) => a << (imm & 63);
+    srli<X>(a, imm) => X::addr(a) >> (imm & 63);
+    srai<X>(a, imm) => (a as i64 >> (imm & 63)) as u64;
+    addiw<X>(a, imm) => sext32(a.wrapping_add(imm) as u32);
+    slliw<X>(a, imm) => sext32((a as u32) << (imm & 31));
+    srliw<X>(a, imm) => sext32(a as u32 >> (imm & 31));
+    sraiw<X>(a, imm) => (a as i32 >> (imm & 31)) as i64 as u64;
 }
 
-pub(crate) fn lui<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    h.r[o.rd as usize] = o.imm as i64 as u64;
-    go!(h, c.next())
-}
-
-pub(crate) fn auipc<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    let pc = h.pc.wrapping_add(u64::from(o.aux) * 2);
-    h.r[o.rd as usize] = X::reg(pc.wrapping_add(o.imm as i64 as u64));
-    go!(h, c.next())
-}
-
-/// JAL without a link register, and the way out at the end of a block.
-pub(crate) fn jump<X: Base, const FAR: bool>(h: &mut Hart, c: Cursor) -> Cursor {
-    follow::<X, FAR>(h, c)
+steps! {
+    lui<X>(h, o, _acc) => o.imm as i64 as u64;
+    auipc<X>(h, o, _acc) => {
+        let pc = h.pc.wrapping_add(u64::from(o.aux) * 2);
+        X::reg(pc.wrapping_add(o.imm as i64 as u64))
+    };
 }
 
 #[inline(always)]
@@ -72,9 +62,41 @@ fn link<X: Base>(h: &mut Hart, c: Cursor, half: u8) {
     h.r[c.op().rd as usize] = X::reg(back);
 }
 
-pub(crate) fn jal<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    link::<X>(h, c, c.op().rs1);
-    follow::<X, false>(h, c)
+/// Defines jumps as what can end a fused sequence, and their handlers.
+macro_rules! jumps {
+    ($( $name:ident<$x:ident>($h:ident, $c:ident, $acc:ident) => $jump:expr; )*) => {$(
+        #[expect(non_camel_case_types, reason = "the instruction's name")]
+        pub(crate) enum $name {}
+
+        impl Last for $name {
+            #[inline(always)]
+            fn last<$x: Base>($h: &mut Hart, $c: Cursor, $acc: u64) -> Cursor {
+                $jump
+            }
+        }
+
+        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+            <$name as Last>::last::<X>(h, c, 0)
+        }
+    )*};
+}
+jumps! {
+    // JAL without a link register, and the way out at the end of a block.
+    jump<X>(h, c, _acc) => follow::<X, false>(h, c);
+    jal<X>(h, c, _acc) => {
+        link::<X>(h, c, c.op().rs1);
+        follow::<X, false>(h, c)
+    };
+    jalr<X>(h, c, acc) => {
+        let o = c.op();
+        let target = X::addr(rs1::<X>(h, o, acc).wrapping_add(o.imm as i64 as u64)) & !1;
+        link::<X>(h, c, o.rs2);
+        follow_indirect(h, target, o.aux)
+    };
+}
+
+pub(crate) fn jump_far<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    follow::<X, true>(h, c)
 }
 
 fn jal_far<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
@@ -82,26 +104,50 @@ fn jal_far<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
     follow::<X, true>(h, c)
 }
 
-pub(crate) fn jalr<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    let target = X::addr(h.r[o.rs1 as usize].wrapping_add(o.imm as i64 as u64)) & !1;
-    link::<X>(h, c, o.rs2);
-    follow_indirect(h, target, o.aux)
+/// A conditional branch.
+pub(crate) trait Branch {
+    /// Whether the branch at `c` is taken.
+    fn taken<X: Base>(h: &Hart, c: Cursor, acc: u64) -> bool;
+}
+
+/// Executes the branch at `c`.
+#[inline(always)]
+fn branch<X: Base, B: Branch, const FAR: bool>(h: &mut Hart, c: Cursor, acc: u64) -> Cursor {
+    if B::taken::<X>(h, c, acc) {
+        follow::<X, FAR>(h, c)
+    } else {
+        go!(h, c.past_link())
+    }
 }
 
 macro_rules! branches {
     ($( $near:ident $far:ident $opcode:ident ($a:ident, $b:ident) => $taken:expr; )*) => {
         $(
+            #[expect(non_camel_case_types, reason = "the instruction's name")]
+            pub(crate) enum $near {}
+
+            impl Branch for $near {
+                #[inline(always)]
+                fn taken<X: Base>(h: &Hart, c: Cursor, acc: u64) -> bool {
+                    let o = c.op();
+                    let ($a, $b) = (rs1::<X>(h, o, acc), rs2::<X>(h, o, acc));
+                    $taken
+                }
+            }
+
+            impl Last for $near {
+                #[inline(always)]
+                fn last<X: Base>(h: &mut Hart, c: Cursor, acc: u64) -> Cursor {
+                    branch::<X, $near, false>(h, c, acc)
+                }
+            }
+
             pub(crate) fn $near<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-                let o = c.op();
-                let ($a, $b) = (h.r[o.rs1 as usize], h.r[o.rs2 as usize]);
-                if $taken { follow::<X, false>(h, c) } else { go!(h, c.past_link()) }
+                branch::<X, $near, false>(h, c, 0)
             }
 
             fn $far<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-                let o = c.op();
-                let ($a, $b) = (h.r[o.rs1 as usize], h.r[o.rs2 as usize]);
-                if $taken { follow::<X, true>(h, c) } else { go!(h, c.past_link()) }
+                branch::<X, $near, true>(h, c, 0)
             }
         )*
 

@@ -1,7 +1,7 @@
 //! The shape of loads and stores: a TLB hit, or an access to a permitted page
 //! of a space, inline, all else out of line.
 
-use super::attempt;
+use super::{attempt, rs1};
 use crate::base::Base;
 use crate::engine::{Cursor, Op, go};
 use crate::hart::Hart;
@@ -9,17 +9,31 @@ use crate::tlb::Scalar;
 
 /// The effective address of a load or store.
 #[inline(always)]
-pub(crate) fn address<X: Base>(h: &Hart, o: &Op) -> u64 {
-    X::addr(h.r[o.rs1 as usize].wrapping_add(o.imm as i64 as u64))
+pub(crate) fn address<X: Base>(h: &Hart, o: &Op, acc: u64) -> u64 {
+    X::addr(rs1::<X>(h, o, acc).wrapping_add(o.imm as i64 as u64))
 }
 
 /// `name: type (raw) => value`: a load of a zero-extended `raw`.
 macro_rules! loads {
     ($( $name:ident: $type:ident ($raw:ident) => $value:expr; )*) => {$(
-        pub(crate) fn $name<X: $crate::base::Base>(
-            h: &mut $crate::hart::Hart,
-            c: $crate::engine::Cursor,
-        ) -> $crate::engine::Cursor {
+        #[expect(non_camel_case_types, reason = "the instruction's name")]
+        pub(crate) enum $name {}
+
+        impl $crate::exec::Step for $name {
+            #[inline(always)]
+            fn step<X: $crate::base::Base>(
+                h: &mut $crate::hart::Hart,
+                c: $crate::engine::Cursor,
+                acc: u64,
+            ) -> Option<u64> {
+                let o = c.op();
+                let va = $crate::exec::memory::address::<X>(h, o, acc);
+                let $raw = X::load::<$type>(h, va)?;
+                let value = $value;
+                h.r[o.rd as usize] = value;
+                Some(value)
+            }
+
             #[cold]
             #[inline(never)]
             fn slow<X: $crate::base::Base>(
@@ -28,7 +42,7 @@ macro_rules! loads {
             ) -> $crate::engine::Cursor {
                 let done = $crate::exec::attempt(h, c, |h, c| {
                     let o = c.op();
-                    let va = $crate::exec::memory::address::<X>(h, o);
+                    let va = $crate::exec::memory::address::<X>(h, o, 0);
                     let $raw = h.load_slow(va, <$type as $crate::tlb::Scalar>::SIZE)?;
                     h.r[o.rd as usize] = $value;
                     Ok(())
@@ -39,15 +53,13 @@ macro_rules! loads {
                     $crate::engine::Cursor::LEAVE
                 }
             }
-            let o = c.op();
-            let va = $crate::exec::memory::address::<X>(h, o);
-            match X::load::<$type>(h, va) {
-                Some($raw) => {
-                    h.r[o.rd as usize] = $value;
-                    $crate::engine::go!(h, c.next())
-                }
-                None => slow::<X>(h, c),
-            }
+        }
+
+        pub(crate) fn $name<X: $crate::base::Base>(
+            h: &mut $crate::hart::Hart,
+            c: $crate::engine::Cursor,
+        ) -> $crate::engine::Cursor {
+            <$name as $crate::exec::Last>::last::<X>(h, c, 0)
         }
     )*};
 }
@@ -55,36 +67,48 @@ macro_rules! loads {
 /// `name: type`: a store of the low bits of `rs2`.
 macro_rules! stores {
     ($( $name:ident: $type:ty; )*) => {$(
+        #[expect(non_camel_case_types, reason = "the instruction's name")]
+        pub(crate) enum $name {}
+
+        impl $crate::exec::Step for $name {
+            #[inline(always)]
+            fn step<X: $crate::base::Base>(
+                h: &mut $crate::hart::Hart,
+                c: $crate::engine::Cursor,
+                acc: u64,
+            ) -> Option<u64> {
+                let o = c.op();
+                let va = $crate::exec::memory::address::<X>(h, o, acc);
+                let value = $crate::exec::rs2::<X>(h, o, acc);
+                X::store::<$type>(h, va, value).then_some(acc)
+            }
+
+            #[inline(always)]
+            fn slow<X: $crate::base::Base>(
+                h: &mut $crate::hart::Hart,
+                c: $crate::engine::Cursor,
+            ) -> $crate::engine::Cursor {
+                $crate::exec::memory::store_slow::<X, $type>(h, c)
+            }
+        }
+
         pub(crate) fn $name<X: $crate::base::Base>(
             h: &mut $crate::hart::Hart,
             c: $crate::engine::Cursor,
         ) -> $crate::engine::Cursor {
-            $crate::exec::memory::store::<X, $type>(h, c)
+            <$name as $crate::exec::Last>::last::<X>(h, c, 0)
         }
     )*};
 }
 
 pub(crate) use {loads, stores};
 
-/// A store of the low bits of `rs2`.
-#[inline(always)]
-pub(crate) fn store<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    let va = address::<X>(h, o);
-    let value = h.r[o.rs2 as usize];
-    if X::store::<T>(h, va, value) {
-        go!(h, c.next())
-    } else {
-        store_slow::<X, T>(h, c)
-    }
-}
-
 #[cold]
 #[inline(never)]
-fn store_slow<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
+pub(crate) fn store_slow<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor {
     let done = attempt(h, c, |h, c| {
         let o = c.op();
-        let va = address::<X>(h, o);
+        let va = address::<X>(h, o, 0);
         let value = h.r[o.rs2 as usize];
         h.store_slow(va, T::SIZE, value)
     });

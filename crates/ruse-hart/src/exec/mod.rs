@@ -11,6 +11,8 @@ mod a;
 mod d;
 mod f;
 mod float;
+pub(crate) mod fused;
+mod general;
 pub(crate) mod i;
 mod m;
 mod memory;
@@ -31,52 +33,147 @@ use ruse_isa::{Opcode, for_each_instruction};
 
 use crate::base::Base;
 use crate::csr::status;
-use crate::engine::{Cursor, Handler, go};
+use crate::engine::{Cursor, Handler, Op, go};
 use crate::hart::Hart;
 use crate::trap::{Cause, Trap};
 
-/// `name(a, b) => value`: an instruction of `rs1` and `rs2` on `rd`.
-macro_rules! reg_reg {
-    ($( $(#[$doc:meta])* $name:ident($a:ident, $b:ident) => $value:expr; )*) => {$(
+/// What an instruction does, apart from going on to the next one: the form in
+/// which it can be fused with others. The type has the instruction's name.
+///
+/// `acc` is the result of the step before, in a host register. A result always
+/// goes to the hart's registers too, so that only the fast way depends on it.
+pub(crate) trait Step {
+    /// Executes the operation at `c` and returns its result, or `acc` if it
+    /// has none. `None`: nothing has happened, [`Step::slow`] must do it.
+    fn step<X: Base>(h: &mut Hart, c: Cursor, acc: u64) -> Option<u64>;
+
+    /// Executes the operation at `c`, whatever it takes, and goes on.
+    fn slow<X: Base>(_: &mut Hart, _: Cursor) -> Cursor {
+        Cursor::LEAVE
+    }
+}
+
+/// What can end a fused sequence.
+pub(crate) trait Last {
+    /// Executes the operation at `c` and goes on.
+    fn last<X: Base>(h: &mut Hart, c: Cursor, acc: u64) -> Cursor;
+}
+
+impl<S: Step> Last for S {
+    #[inline(always)]
+    fn last<X: Base>(h: &mut Hart, c: Cursor, acc: u64) -> Cursor {
+        match Self::step::<X>(h, c, acc) {
+            Some(_) => go!(h, c.next()),
+            None => Self::slow::<X::Plain>(h, c),
+        }
+    }
+}
+
+/// The first source register of an operation.
+#[inline(always)]
+pub(crate) fn rs1<X: Base>(h: &Hart, o: &Op, acc: u64) -> u64 {
+    if X::ACC == 1 {
+        acc
+    } else {
+        h.r[o.rs1 as usize]
+    }
+}
+
+/// The second source register of an operation.
+#[inline(always)]
+pub(crate) fn rs2<X: Base>(h: &Hart, o: &Op, acc: u64) -> u64 {
+    if X::ACC == 2 {
+        acc
+    } else {
+        h.r[o.rs2 as usize]
+    }
+}
+
+/// Defines a [`Step`] that always succeeds: `name<X>(hart, operation, acc) =>
+/// result`.
+macro_rules! step_types {
+    ($( $(#[$doc:meta])* $name:ident<$x:ident>($h:ident, $o:ident, $acc:ident) => $value:expr; )*) => {$(
         $(#[$doc])*
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let $a = h.r[o.rs1 as usize];
-            let $b = h.r[o.rs2 as usize];
-            h.r[o.rd as usize] = X::reg($value);
-            go!(h, c.next())
+        #[expect(non_camel_case_types, reason = "the instruction's name")]
+        pub(crate) enum $name {}
+
+        impl $crate::exec::Step for $name {
+            #[inline(always)]
+            fn step<$x: $crate::base::Base>(
+                $h: &mut $crate::hart::Hart,
+                c: $crate::engine::Cursor,
+                $acc: u64,
+            ) -> Option<u64> {
+                let $o = c.op();
+                let value: u64 = $value;
+                $h.r[$o.rd as usize] = value;
+                Some(value)
+            }
         }
     )*};
+}
+
+/// The same, and the instruction's handler.
+macro_rules! steps {
+    ($( $(#[$doc:meta])* $name:ident<$x:ident>($h:ident, $o:ident, $acc:ident) => $value:expr; )*) => {
+        $crate::exec::step_types! {$(
+            $(#[$doc])*
+            $name<$x>($h, $o, $acc) => $value;
+        )*}
+
+        $(
+            pub(crate) fn $name<X: $crate::base::Base>(
+                h: &mut $crate::hart::Hart,
+                c: $crate::engine::Cursor,
+            ) -> $crate::engine::Cursor {
+                <$name as $crate::exec::Last>::last::<X>(h, c, 0)
+            }
+        )*
+    };
+}
+
+/// `name(a, b) => value`: an instruction of `rs1` and `rs2` on `rd`.
+macro_rules! reg_reg {
+    ($( $(#[$doc:meta])* $name:ident<$x:ident>($a:ident, $b:ident) => $value:expr; )*) => {
+        $crate::exec::steps! {$(
+            $(#[$doc])*
+            $name<$x>(h, o, acc) => {
+                let $a = $crate::exec::rs1::<$x>(h, o, acc);
+                let $b = $crate::exec::rs2::<$x>(h, o, acc);
+                $x::reg($value)
+            };
+        )*}
+    };
 }
 
 /// `name(a, imm) => value`: an instruction of `rs1` and an immediate on `rd`.
 macro_rules! reg_imm {
-    ($( $(#[$doc:meta])* $name:ident($a:ident, $imm:ident) => $value:expr; )*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let $a = h.r[o.rs1 as usize];
-            let $imm = o.imm as i64 as u64;
-            h.r[o.rd as usize] = X::reg($value);
-            go!(h, c.next())
-        }
-    )*};
+    ($( $(#[$doc:meta])* $name:ident<$x:ident>($a:ident, $imm:ident) => $value:expr; )*) => {
+        $crate::exec::steps! {$(
+            $(#[$doc])*
+            $name<$x>(h, o, acc) => {
+                let $a = $crate::exec::rs1::<$x>(h, o, acc);
+                let $imm = o.imm as i64 as u64;
+                $x::reg($value)
+            };
+        )*}
+    };
 }
 
 /// `name(a) => value`: an instruction of `rs1` on `rd`.
 macro_rules! reg {
-    ($( $(#[$doc:meta])* $name:ident($a:ident) => $value:expr; )*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            let $a = h.r[o.rs1 as usize];
-            h.r[o.rd as usize] = X::reg($value);
-            go!(h, c.next())
-        }
-    )*};
+    ($( $(#[$doc:meta])* $name:ident<$x:ident>($a:ident) => $value:expr; )*) => {
+        $crate::exec::steps! {$(
+            $(#[$doc])*
+            $name<$x>(h, o, acc) => {
+                let $a = $crate::exec::rs1::<$x>(h, o, acc);
+                $x::reg($value)
+            };
+        )*}
+    };
 }
 
-use {reg, reg_imm, reg_reg};
+use {reg, reg_imm, reg_reg, step_types, steps};
 
 macro_rules! handlers {
     ($( [$module:ident]
@@ -89,6 +186,7 @@ macro_rules! handlers {
         }
     };
 }
+
 for_each_instruction!(handlers);
 
 /// Executes what may trap; false if it did. The result of such work comes in

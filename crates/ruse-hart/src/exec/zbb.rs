@@ -2,8 +2,6 @@
 
 use super::{reg, reg_imm, reg_reg, sext32};
 use crate::base::Base;
-use crate::engine::{Cursor, go};
-use crate::hart::Hart;
 
 #[inline(always)]
 fn rotate_right<X: Base>(a: u64, by: u64) -> u64 {
@@ -14,38 +12,38 @@ fn rotate_right<X: Base>(a: u64, by: u64) -> u64 {
 }
 
 reg_reg! {
-    andn(a, b) => a & !b;
-    orn(a, b) => a | !b;
-    xnor(a, b) => !(a ^ b);
-    max(a, b) => (a as i64).max(b as i64) as u64;
-    maxu(a, b) => a.max(b);
-    min(a, b) => (a as i64).min(b as i64) as u64;
-    minu(a, b) => a.min(b);
-    rol(a, b) => rotate_right::<X>(a, b.wrapping_neg());
-    ror(a, b) => rotate_right::<X>(a, b);
-    rolw(a, b) => sext32((a as u32).rotate_left(b as u32 & 31));
-    rorw(a, b) => sext32((a as u32).rotate_right(b as u32 & 31));
+    andn<X>(a, b) => a & !b;
+    orn<X>(a, b) => a | !b;
+    xnor<X>(a, b) => !(a ^ b);
+    max<X>(a, b) => (a as i64).max(b as i64) as u64;
+    maxu<X>(a, b) => a.max(b);
+    min<X>(a, b) => (a as i64).min(b as i64) as u64;
+    minu<X>(a, b) => a.min(b);
+    rol<X>(a, b) => rotate_right::<X>(a, b.wrapping_neg());
+    ror<X>(a, b) => rotate_right::<X>(a, b);
+    rolw<X>(a, b) => sext32((a as u32).rotate_left(b as u32 & 31));
+    rorw<X>(a, b) => sext32((a as u32).rotate_right(b as u32 & 31));
 }
 
 reg_imm! {
-    rori(a, imm) => rotate_right::<X>(a, imm);
-    roriw(a, imm) => sext32((a as u32).rotate_right(imm as u32 & 31));
+    rori<X>(a, imm) => rotate_right::<X>(a, imm);
+    roriw<X>(a, imm) => sext32((a as u32).rotate_right(imm as u32 & 31));
 }
 
 reg! {
-    clz(a) => u64::from(X::addr(a).leading_zeros() - (64 - X::BITS));
-    ctz(a) => u64::from(a.trailing_zeros().min(X::BITS));
-    cpop(a) => u64::from(X::addr(a).count_ones());
-    clzw(a) => u64::from((a as u32).leading_zeros());
-    ctzw(a) => u64::from((a as u32).trailing_zeros());
-    cpopw(a) => u64::from((a as u32).count_ones());
-    sext_b(a) => a as i8 as i64 as u64;
-    sext_h(a) => a as i16 as i64 as u64;
-    zext_h(a) => u64::from(a as u16);
-    zext_h_rv32(a) => u64::from(a as u16);
-    orc_b(a) => orc(a);
-    rev8(a) => a.swap_bytes();
-    rev8_rv32(a) => sext32((a as u32).swap_bytes());
+    clz<X>(a) => u64::from(X::addr(a).leading_zeros() - (64 - X::BITS));
+    ctz<X>(a) => u64::from(a.trailing_zeros().min(X::BITS));
+    cpop<X>(a) => u64::from(X::addr(a).count_ones());
+    clzw<X>(a) => u64::from((a as u32).leading_zeros());
+    ctzw<X>(a) => u64::from((a as u32).trailing_zeros());
+    cpopw<X>(a) => u64::from((a as u32).count_ones());
+    sext_b<X>(a) => a as i8 as i64 as u64;
+    sext_h<X>(a) => a as i16 as i64 as u64;
+    zext_h<X>(a) => u64::from(a as u16);
+    zext_h_rv32<X>(a) => u64::from(a as u16);
+    orc_b<X>(a) => orc(a);
+    rev8<X>(a) => a.swap_bytes();
+    rev8_rv32<X>(a) => sext32((a as u32).swap_bytes());
 }
 
 /// Every byte that is not zero becomes 0xff.

@@ -1,9 +1,6 @@
 //! Zbc: carry-less multiplication (unprivileged manual, "B").
 
 use super::reg_reg;
-use crate::base::Base;
-use crate::engine::{Cursor, go};
-use crate::hart::Hart;
 
 /// The carry-less product of two XLEN-bit numbers.
 #[inline(never)]
@@ -18,7 +15,7 @@ fn product(a: u64, b: u64) -> u128 {
 }
 
 reg_reg! {
-    clmul(a, b) => product(X::addr(a), X::addr(b)) as u64;
-    clmulh(a, b) => (product(X::addr(a), X::addr(b)) >> X::BITS) as u64;
-    clmulr(a, b) => (product(X::addr(a), X::addr(b)) >> (X::BITS - 1)) as u64;
+    clmul<X>(a, b) => product(X::addr(a), X::addr(b)) as u64;
+    clmulh<X>(a, b) => (product(X::addr(a), X::addr(b)) >> X::BITS) as u64;
+    clmulr<X>(a, b) => (product(X::addr(a), X::addr(b)) >> (X::BITS - 1)) as u64;
 }

@@ -6,6 +6,7 @@ use ruse_softfloat::{
 };
 
 use super::float::{compare, from_i32, map, plain, rounded, unrounded};
+use super::{rs1, steps};
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::Hart;
@@ -28,11 +29,9 @@ macro_rules! format {
             $roundnx(a, rm) => map(round_to_int_nx::<$format>(unbox::<$format>(a), rm), nan_box::<$format>);
         }
 
-        /// The field of `rs1` is an index, not a register.
-        pub(crate) fn $li<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-            let o = c.op();
-            h.r[o.rd as usize] = nan_box::<$format>(fli::<$format>(o.rs1));
-            go!(h, c.next())
+        steps! {
+            /// The field of `rs1` is an index, not a register.
+            $li<X>(h, o, _acc) => nan_box::<$format>(fli::<$format>(o.rs1));
         }
     };
 }
@@ -40,13 +39,13 @@ format! { F16: fminm_h fmaxm_h fleq_h fltq_h fround_h froundnx_h fli_h }
 format! { F32: fminm_s fmaxm_s fleq_s fltq_s fround_s froundnx_s fli_s }
 format! { F64: fminm_d fmaxm_d fleq_d fltq_d fround_d froundnx_d fli_d }
 
-/// Always rounds towards zero.
-pub(crate) fn fcvtmod_w_d<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
-    let o = c.op();
-    let (value, flags) = map(modular(h.r[o.rs1 as usize]), from_i32);
-    h.raise(flags);
-    h.r[o.rd as usize] = value;
-    go!(h, c.next())
+steps! {
+    /// Always rounds towards zero.
+    fcvtmod_w_d<X>(h, o, acc) => {
+        let (value, flags) = map(modular(rs1::<X>(h, o, acc)), from_i32);
+        h.raise(flags);
+        value
+    };
 }
 
 plain! {

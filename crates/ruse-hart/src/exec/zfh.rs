@@ -2,8 +2,8 @@
 
 use super::memory;
 use ruse_softfloat::{
-    self as soft, F16, F32, F64, Flags, Format, Round, classify, convert, max, min, nan_box, sgnj,
-    sgnjn, sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
+    self as soft, F16, F32, F64, Flags, Round, classify, convert, max, min, nan_box, sgnj, sgnjn,
+    sgnjx, to_i32, to_i64, to_u32, to_u64, unbox,
 };
 
 use super::float::{
