@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::engine::Kind;
 
@@ -46,9 +46,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Also counts host instructions for each guest instruction; hardly noisy.
-    #[arg(long, value_name = "TOOL")]
-    pub count: Option<Counter>,
+    /// Also counts host instructions for each guest instruction, by `perf stat`.
+    #[arg(long)]
+    pub count: bool,
 
     /// A run that takes longer has failed.
     #[arg(long, value_name = "S", default_value_t = 60)]
@@ -65,15 +65,6 @@ pub struct Args {
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     pub bench: bool,
-}
-
-/// What counts host instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Counter {
-    /// Linux's `perf stat`: needs a processor that counts.
-    Perf,
-    /// Valgrind's cachegrind: needs nothing, takes some fifty times longer.
-    Valgrind,
 }
 
 impl Args {

@@ -7,7 +7,6 @@ use std::process::Command;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::args::Counter;
 use crate::program::{Class, Program};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -70,28 +69,8 @@ pub struct Places {
 
 impl Engine {
     /// The command that runs a program; `None` if this machine has no such program.
-    pub fn command(
-        &self,
-        places: &Places,
-        program: &Program,
-        iterations: u64,
-        counter: Option<Counter>,
-    ) -> Option<Command> {
-        let mut words: Vec<OsString> = match counter {
-            None => Vec::new(),
-            Some(Counter::Perf) => ["perf", "stat", "-x,", "-e", "instructions:u"]
-                .map(OsString::from)
-                .to_vec(),
-            Some(Counter::Valgrind) => [
-                "valgrind",
-                "--tool=cachegrind",
-                "--cache-sim=no",
-                "--cachegrind-out-file=/dev/null",
-            ]
-            .map(OsString::from)
-            .to_vec(),
-        };
-        words.extend(self.start.iter().cloned());
+    pub fn command(&self, places: &Places, program: &Program, iterations: u64) -> Option<Command> {
+        let mut words = self.start.clone();
         match program.debian {
             None => {
                 let path = places
@@ -146,6 +125,22 @@ impl Engine {
     }
 }
 
+/// The same command with its host instructions counted.
+pub fn counted(command: &Command) -> Command {
+    let mut counted = Command::new("perf");
+    counted.args(["stat", "-x,", "-e", "instructions:u"]);
+    counted
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    counted.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    counted
+}
+
 /// A command of the host, not through a wrapper script of the user's.
 pub fn on_host(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -187,22 +182,23 @@ mod tests {
         };
         let fib = Program::listed("fib integer").unwrap();
         let qemu = engine(Kind::Qemu, &["qemu-riscv64"]);
-        assert!(qemu.command(&places, &fib, 3, None).is_none());
+        assert!(qemu.command(&places, &fib, 3).is_none());
 
         std::fs::create_dir_all(folder.path().join("linux")).unwrap();
         std::fs::write(folder.path().join("linux/fib"), "").unwrap();
         let path = folder.path().join("linux/fib").display().to_string();
-        let command = qemu.command(&places, &fib, 3, None).unwrap();
+        let command = qemu.command(&places, &fib, 3).unwrap();
         assert_eq!(words(&command), ["qemu-riscv64", &path, "3"]);
-        let command = qemu.command(&places, &fib, 3, Some(Counter::Perf)).unwrap();
-        assert_eq!(words(&command)[..2], ["perf", "stat"]);
+        let command = counted(&command);
+        assert_eq!(words(&command)[5..], ["qemu-riscv64", &path, "3"]);
+        assert_eq!(command.get_envs().count(), 2);
 
         std::fs::create_dir_all(places.root.join("usr/bin")).unwrap();
         std::fs::write(places.root.join("usr/bin/sqlite3"), "").unwrap();
         let sqlite = program::debian().remove(1);
         let root = places.root.display().to_string();
         let command = engine(Kind::Ruse, &["ruse", "--stats"])
-            .command(&places, &sqlite, 1, None)
+            .command(&places, &sqlite, 1)
             .unwrap();
         assert_eq!(
             words(&command),
@@ -215,7 +211,7 @@ mod tests {
                 ":memory:"
             ]
         );
-        let command = qemu.command(&places, &sqlite, 1, None).unwrap();
+        let command = qemu.command(&places, &sqlite, 1).unwrap();
         assert_eq!(
             words(&command)[1..],
             ["-L", &root, &format!("{root}/usr/bin/sqlite3"), ":memory:"]

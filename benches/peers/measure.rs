@@ -7,15 +7,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::args::{Args, Counter};
-use crate::engine::{Engine, Kind};
+use crate::args::Args;
+use crate::engine::{Engine, Kind, counted};
 use crate::program::Program;
 use crate::run::{Run, Usage, run};
 use crate::setup::{Setup, work_folder};
 
 /// What one engine did with one program.
 #[derive(Clone, Debug, Serialize)]
-pub struct Result {
+pub struct Outcome {
     pub program: String,
     pub engine: String,
     /// CPU seconds of no iterations at all: starting, and translating what starts.
@@ -34,7 +34,7 @@ pub struct Result {
     pub mismatch: bool,
 }
 
-impl Result {
+impl Outcome {
     /// CPU seconds an iteration, by round; starting not counted.
     pub fn seconds(&self) -> Vec<Option<f64>> {
         let of = |usage: &Usage| (usage.cpu() - self.startup).max(1e-6) / self.iterations as f64;
@@ -52,7 +52,7 @@ pub struct Measurement<'a> {
     bar: ProgressBar,
     /// What the reference printed, by program and iterations.
     expected: HashMap<(String, u64), String>,
-    pub results: Vec<Result>,
+    pub results: Vec<Outcome>,
 }
 
 impl<'a> Measurement<'a> {
@@ -107,8 +107,8 @@ impl<'a> Measurement<'a> {
                 }
             }
         }
-        if let Some(counter) = self.args.count {
-            self.count(counter);
+        if setup.count {
+            self.count();
         }
         self.bar.finish_and_clear();
     }
@@ -128,28 +128,24 @@ impl<'a> Measurement<'a> {
         engine: &Engine,
         program: &Program,
         iterations: u64,
-        counter: Option<Counter>,
-    ) -> std::result::Result<Run, String> {
-        let Some(mut command) = engine.command(&self.setup.places, program, iterations, counter)
-        else {
+        count: bool,
+    ) -> Result<Run, String> {
+        let Some(mut command) = engine.command(&self.setup.places, program, iterations) else {
             return Err("no such program here".to_owned());
         };
+        if count {
+            command = counted(&command);
+        }
         let input = program
             .input(&work_folder().join("input"), iterations)
             .map_err(|e| e.to_string())?;
-        let limit = self.args.limit * if counter.is_some() { 20 } else { 1 };
-        run(&mut command, input.as_deref(), Duration::from_secs(limit))
-            .map_err(|failure| failure.to_string())
+        let limit = Duration::from_secs(self.args.limit);
+        run(&mut command, input.as_deref(), limit).map_err(|failure| failure.to_string())
     }
 
     /// What `program` is to print: what the host's own processor makes of it, or,
     /// where another version would print something else, the first engine.
-    fn expect(
-        &mut self,
-        program: &Program,
-        iterations: u64,
-        got: &str,
-    ) -> std::result::Result<(), String> {
+    fn expect(&mut self, program: &Program, iterations: u64, got: &str) -> Result<(), String> {
         let key = (program.name.clone(), iterations);
         if !self.expected.contains_key(&key) {
             let judge = self
@@ -165,7 +161,7 @@ impl<'a> Measurement<'a> {
             });
             let output = match judge {
                 Some(engine) => self
-                    .run(engine, program, iterations, None)
+                    .run(engine, program, iterations, false)
                     .ok()
                     .map(|run| run.output),
                 None => None,
@@ -182,8 +178,8 @@ impl<'a> Measurement<'a> {
     }
 
     /// The number of iterations, a power of two, that takes about the time wanted.
-    fn calibrate(&mut self, engine: &Engine, program: &Program) -> Result {
-        let mut result = Result {
+    fn calibrate(&mut self, engine: &Engine, program: &Program) -> Outcome {
+        let mut result = Outcome {
             program: program.name.clone(),
             engine: engine.name.clone(),
             startup: 0.0,
@@ -200,7 +196,7 @@ impl<'a> Measurement<'a> {
         for iterations in [0, 0].into_iter().chain(std::iter::repeat(1)) {
             let idle = iterations == 0;
             let count = if idle { 0 } else { result.iterations };
-            let run = match self.run(engine, program, count, None) {
+            let run = match self.run(engine, program, count, false) {
                 Ok(run) => run,
                 Err(reason) => {
                     result.failure = Some(reason);
@@ -242,7 +238,7 @@ impl<'a> Measurement<'a> {
             return;
         }
         let iterations = self.results[at].iterations;
-        let outcome = self.run(engine, program, iterations, None);
+        let outcome = self.run(engine, program, iterations, false);
         if self.stopped() {
             return;
         }
@@ -262,7 +258,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Host instructions of an iteration: two counts, so that starting drops out.
-    fn count(&mut self, counter: Counter) {
+    fn count(&mut self) {
         let setup = self.setup;
         for at in 0..self.results.len() {
             let result = &self.results[at];
@@ -280,11 +276,7 @@ impl<'a> Measurement<'a> {
             self.bar
                 .set_message(format!("counting {} {}", program.name, engine.name));
             let few = (result.iterations / 16).max(1);
-            let count = |n| {
-                self.run(engine, program, n, Some(counter))
-                    .ok()?
-                    .host_instructions
-            };
+            let count = |n| self.run(engine, program, n, true).ok()?.host_instructions;
             if self.stopped() {
                 return;
             }
@@ -310,6 +302,85 @@ fn grow(seconds: f64, wanted: f64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Places;
+    use clap::Parser;
+    use std::fs;
+    use std::path::Path;
+
+    /// An engine that works `n` turns of a loop, says how many, and prints `line`.
+    fn engine(folder: &Path, name: &str, kind: Kind, line: &str) -> Engine {
+        let script = folder.join(format!("{name}.sh"));
+        let text = format!(
+            "i=0; while [ $i -lt $(($2 * 500)) ]; do i=$((i+1)); done\n\
+             echo \"instructions: $((1000 + $2 * 70))\" >&2\n{line}\n"
+        );
+        fs::write(&script, text).unwrap();
+        Engine {
+            name: name.to_owned(),
+            kind,
+            start: vec!["sh".into(), script.into()],
+            version: String::new(),
+        }
+    }
+
+    fn measured(lines: [(&str, Kind, &str); 3], stop: bool) -> Vec<Outcome> {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::listed("fib integer").unwrap();
+        for flavour in ["native", "linux"] {
+            fs::create_dir(folder.path().join(flavour)).unwrap();
+            fs::write(folder.path().join(flavour).join("fib"), "").unwrap();
+        }
+        let setup = Setup {
+            places: Places {
+                programs: folder.path().into(),
+                root: folder.path().into(),
+            },
+            engines: lines
+                .map(|(name, kind, line)| engine(folder.path(), name, kind, line))
+                .into(),
+            programs: vec![program],
+            count: false,
+            skipped: Vec::new(),
+        };
+        let args = Args::parse_from(["peers", "--seconds", "0.02", "--rounds", "2"]);
+        let stop = AtomicBool::new(stop);
+        let mut measurement = Measurement::new(&setup, &args, &stop);
+        measurement.go();
+        measurement.results
+    }
+
+    #[test]
+    fn engines_in_turns() {
+        let right = "echo fib $2 $(($2 * 3))";
+        let results = measured(
+            [
+                ("native", Kind::Native, right),
+                // Right only of little work: calibration or a sample must see it.
+                ("liar", Kind::Qemu, "echo fib $2 $(($2 > 3 ? 1 : $2 * 3))"),
+                ("dead", Kind::Ruse, "echo no more >&2; exit 9"),
+            ],
+            false,
+        );
+        let [native, liar, dead] = &results[..] else {
+            panic!("{results:?}")
+        };
+        assert_eq!((native.mismatch, &native.failure), (false, &None));
+        assert!(native.iterations > 3 && native.samples.iter().all(Option::is_some));
+        assert!(native.seconds().iter().all(|s| s.is_some_and(|s| s > 0.0)));
+        // The 1000 of starting are taken off.
+        assert_eq!(native.guest_instructions, Some(70.0));
+        assert!(liar.mismatch && liar.failure.as_ref().unwrap().contains("is right"));
+        assert!(!dead.mismatch);
+        assert_eq!(dead.failure.as_deref(), Some("exit status: 9: no more"));
+        assert!(dead.samples.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn stopped_before_it_began() {
+        let right = "echo fib $2";
+        let kinds = [Kind::Native, Kind::Qemu, Kind::Ruse];
+        assert!(measured(kinds.map(|kind| ("x", kind, right)), true).is_empty());
+    }
 
     #[test]
     fn growing_ends_near_the_time_wanted() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::args::Args;
 use crate::engine::Kind;
-use crate::measure::Result;
+use crate::measure::Outcome;
 use crate::program::{Class, Program};
 use crate::setup::Setup;
 use crate::stats::{Summary, geometric_mean};
@@ -47,7 +47,7 @@ pub struct EngineEntry {
 pub struct Entry {
     pub class: Class,
     #[serde(flatten)]
-    pub result: Result,
+    pub result: Outcome,
     /// CPU seconds an iteration, starting not counted.
     pub seconds: Option<Summary>,
     /// CPU time over that of `native`, and of `qemu-user`, rounds paired.
@@ -109,7 +109,7 @@ impl Host {
 }
 
 impl Report {
-    pub fn new(host: Host, args: &Args, setup: &Setup, results: Vec<Result>) -> Self {
+    pub fn new(host: Host, args: &Args, setup: &Setup, results: Vec<Outcome>) -> Self {
         let kind_of = |name: &str| {
             setup
                 .engines
@@ -121,7 +121,7 @@ impl Report {
             let of_kind = results
                 .iter()
                 .find(|r| r.program == program && kind_of(&r.engine) == Some(kind));
-            of_kind.map(Result::seconds).unwrap_or_default()
+            of_kind.map(Outcome::seconds).unwrap_or_default()
         };
         // One flavour of a program is the same code for all engines, so one count
         // serves those that don't count themselves.
@@ -368,8 +368,8 @@ mod tests {
         })
     }
 
-    fn result(engine: &str, iterations: u64, samples: [Option<Usage>; 2]) -> Result {
-        Result {
+    fn result(engine: &str, iterations: u64, samples: [Option<Usage>; 2]) -> Outcome {
+        Outcome {
             program: "fib".into(),
             engine: engine.into(),
             startup: 0.0,
@@ -382,7 +382,7 @@ mod tests {
         }
     }
 
-    fn report(results: Vec<Result>) -> Report {
+    fn report(results: Vec<Outcome>) -> Report {
         let engine = |name: &str, kind| Engine {
             name: name.into(),
             kind,
@@ -401,6 +401,7 @@ mod tests {
                 engine("ckb", Kind::CkbAsm),
             ],
             programs: vec![Program::listed("fib integer").unwrap()],
+            count: false,
             skipped: Vec::new(),
         };
         Report::new(Host::read(), &Args::parse_from(["peers"]), &setup, results)

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::args::Args;
-use crate::engine::{Engine, Kind, Places, on_host};
+use crate::engine::{Engine, Kind, Places, counted, on_host};
 use crate::program::{self, Program};
 use crate::run::run;
 
@@ -26,6 +26,8 @@ pub struct Setup {
     pub places: Places,
     pub engines: Vec<Engine>,
     pub programs: Vec<Program>,
+    /// Whether host instructions are wanted and this host counts them.
+    pub count: bool,
     /// What is missing, a line each.
     pub skipped: Vec<String>,
 }
@@ -88,7 +90,20 @@ pub fn set_up(args: &Args, mut programs: Vec<Program>) -> Result<Setup, String> 
     if engines.is_empty() {
         return Err(format!("no engine runs:\n  {}", skipped.join("\n  ")));
     }
+    let mut count = args.count;
+    if count {
+        let run = run(
+            &mut counted(&Command::new("true")),
+            None,
+            Duration::from_secs(10),
+        );
+        count = run.is_ok_and(|run| run.host_instructions.is_some());
+        if !count {
+            skipped.push("host instructions: `perf stat` doesn't count them here".to_owned());
+        }
+    }
     Ok(Setup {
+        count,
         places,
         engines,
         programs,
@@ -254,7 +269,7 @@ fn build(work: &Path, package: &str, options: &[&str]) -> Result<PathBuf, String
 /// Runs the smallest program once.
 fn probe(engine: Engine, places: &Places) -> Result<Engine, String> {
     let fib = Program::listed("fib integer").ok_or("no fib")?;
-    let Some(mut command) = engine.command(places, &fib, 1, None) else {
+    let Some(mut command) = engine.command(places, &fib, 1) else {
         return Err(format!("{}: its programs could not be built", engine.name));
     };
     // A translation by the C compiler takes minutes the first time.
