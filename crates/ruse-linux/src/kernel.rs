@@ -15,6 +15,7 @@ use crate::fs::tty::{self, Ttys};
 use crate::futex::Futexes;
 use crate::host::Host;
 use crate::mm::Memory;
+use crate::net::Net;
 use crate::outside::HostSignals;
 use crate::process::{Exit, Process};
 use crate::sched::{Due, Scheduler};
@@ -93,6 +94,7 @@ pub(crate) struct Kernel {
     /// What may end a wait.
     pub hub: Hub,
     pub ttys: Ttys,
+    pub net: Rc<Net>,
     /// The host's signals, if they are the guest's.
     pub signals: Option<HostSignals>,
     next_tid: Tid,
@@ -110,7 +112,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    fn new(config: Config, host: Box<dyn Host>) -> Result<Self, LinuxError> {
+    pub(crate) fn new(config: Config, host: Box<dyn Host>) -> Result<Self, LinuxError> {
         let hub = Hub::default();
         let started = host.monotonic();
         hub.set_now(started);
@@ -128,6 +130,7 @@ impl Kernel {
             memory,
             hub,
             ttys: Ttys::default(),
+            net: Rc::default(),
             signals: None,
             next_tid: INIT,
             unknown: HashSet::new(),

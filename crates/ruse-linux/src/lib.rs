@@ -13,6 +13,7 @@
 //! - `exec`: from an ELF file to a process image;
 //! - `signal`: sending, delivering and returning from signals;
 //! - `fs`: the files of the box that the guest sees;
+//! - `net`: sockets, and the loopback network of a box;
 //! - `wait`: what ends waiting: other threads, time, the host's files;
 //! - `outside`: signals of the host on behalf of the guest;
 //! - `abi`: the numbers and layouts of the riscv64 Linux ABI.
@@ -35,10 +36,13 @@ mod sched;
 mod timer;
 mod kernel;
 mod mm;
+mod net;
 mod process;
 mod signal;
 mod strace;
 mod syscall;
+#[cfg(test)]
+mod testing;
 mod thread;
 mod wait;
 

@@ -133,9 +133,7 @@ mod host {
     use rustix::process::Signal;
     use signal_hook::SigId;
 
-    use super::{
-        SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
-    };
+    use super::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
     use crate::fs::POLLOUT;
     use crate::wait::{Hub, Io, Source};
 

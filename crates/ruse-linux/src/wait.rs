@@ -319,6 +319,9 @@ impl Source {
 
     /// A look at the host told that it is ready.
     pub(crate) fn is_ready(&self, what: Interest) {
+        if self.ready.get() & what != what {
+            self.edges.set(self.edges.get().wrapping_add(1));
+        }
         self.ready.set(self.ready.get() | what);
         self.unsure.set(self.unsure.get() & !what);
     }

@@ -31,6 +31,8 @@ pub(crate) mod pty;
 mod single;
 mod stdio;
 mod termios;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tty;
 mod vfs;
 mod walk;
@@ -222,6 +224,10 @@ pub(crate) trait File {
     /// Counts news, so that edge-triggered epoll can tell them from old ones.
     fn edges(&self) -> u64 {
         0
+    }
+    /// The socket that it is.
+    fn socket(&self) -> Option<&dyn crate::net::Socket> {
+        None
     }
     /// The file beneath, for what only one kind of file can do.
     fn as_any(&self) -> &dyn std::any::Any;

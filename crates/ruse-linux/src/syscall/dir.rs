@@ -7,7 +7,7 @@ use super::{Answer, Cx, Stop};
 use crate::errno::Errno;
 use crate::fs::{
     Base, Change, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_LARGEFILE, O_NONBLOCK, O_PATH,
-    O_TMPFILE, Time, Times, allowed, d_type, within,
+    O_TMPFILE, Time, Times, allowed, d_type, within, O_TRUNC,
 };
 use crate::thread::Wait;
 
@@ -41,7 +41,13 @@ fn open(cx: &mut Cx, fd: u64, path: &[u8], flags: u32, mode: u32) -> Answer {
     match opened {
         // A FIFO whose other end nobody has opened yet.
         Err(Errno::EAGAIN) if flags & O_NONBLOCK == 0 => Err(Stop::Block(Wait::events())),
-        opened => cx.install(opened?, flags & O_CLOEXEC != 0),
+        opened => {
+            let file = opened?;
+            if flags & O_TRUNC != 0 {
+                cx.kernel.memory.after_resize(&file, 0)?;
+            }
+            cx.install(file, flags & O_CLOEXEC != 0)
+        }
     }
 }
 
@@ -381,6 +387,10 @@ pub(crate) fn truncate(cx: &mut Cx) -> Answer {
     let path = cx.path(path)?;
     let who = cx.who();
     who.vfs().truncate(&who, &path, size)?;
+    cx.kernel.memory.after_resize_of(size, || {
+        let stat = who.vfs().stat(&who, &Base::Cwd, &path, true).ok()?;
+        Some((stat.dev, stat.ino))
+    })?;
     Ok(0)
 }
 

@@ -20,7 +20,7 @@ const CHUNK: usize = 256 * 1024;
 const IOV_MAX: u64 = 1024;
 
 /// A piece of guest memory: address and length.
-type Piece = (u64, u64);
+pub(super) type Piece = (u64, u64);
 
 impl Cx<'_> {
     /// Who calls, for the tree of files.
@@ -95,7 +95,7 @@ fn would_block(file: &Description, done: u64) -> Stop {
 }
 
 /// A signal for the caller, because of what it does.
-fn raise(cx: &mut Cx, signal: u32) {
+pub(super) fn raise(cx: &mut Cx, signal: u32) {
     let pid = cx.thread().pid;
     let uid = cx.process().credentials.ruid;
     let info = signal::SigInfo::user(signal, pid, uid);
@@ -112,7 +112,7 @@ fn total(pieces: &[Piece]) -> u64 {
 }
 
 /// The pieces from byte `skip` on, at most `len` bytes of them.
-fn part(pieces: &[Piece], mut skip: u64, mut len: u64) -> Vec<Piece> {
+pub(super) fn part(pieces: &[Piece], mut skip: u64, mut len: u64) -> Vec<Piece> {
     let mut out = Vec::new();
     for &(va, size) in pieces {
         if skip >= size {
@@ -162,7 +162,7 @@ fn read_into(cx: &mut Cx, file: &Rc<Description>, pieces: &[Piece], at: Option<u
                 return Err(Errno::EFAULT.into());
             }
         }
-        let got = match file.file.read_in(cx.kernel, from, &mut buffer[..len as usize]) {
+        let got = match read_in(cx, file, from, &mut buffer[..len as usize]) {
             Ok(got) => got.min(len as usize),
             Err(_) if done > 0 => break,
             Err(Errno::EAGAIN) => return Err(would_block(file, 0)),
@@ -245,7 +245,7 @@ fn write_from(
         if len == 0 && failed.is_some() {
             break;
         }
-        match file.file.write_in(cx.kernel, to, &buffer[..len]) {
+        match write_in(cx, file, to, &buffer[..len]) {
             Ok(put) => {
                 done += put.min(len) as u64;
                 to = to.saturating_add(put as u64);
@@ -278,6 +278,29 @@ fn write_from(
         }
         _ => Ok(done),
     }
+}
+
+/// Reads from a file, which gets first what was written through mappings.
+fn read_in(
+    cx: &mut Cx,
+    file: &Description,
+    at: u64,
+    out: &mut [u8],
+) -> Result<usize, Errno> {
+    if file.file.seekable() {
+        cx.kernel.memory.before_read(file)?;
+    }
+    file.file.read_in(cx.kernel, at, out)
+}
+
+/// Writes to a file, and lets its mappings see it.
+fn write_in(cx: &mut Cx, file: &Description, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
+    let put = file.file.write_in(cx.kernel, at, bytes)?;
+    if file.file.seekable() {
+        let put = bytes.get(..put).unwrap_or(bytes);
+        cx.kernel.memory.after_write(file, at, put)?;
+    }
+    Ok(put)
 }
 
 pub(crate) fn read(cx: &mut Cx) -> Answer {
@@ -439,6 +462,7 @@ pub(crate) fn ftruncate(cx: &mut Cx) -> Answer {
         size_limit(cx, size.saturating_sub(1), 1)?;
     }
     file.file.truncate(size)?;
+    cx.kernel.memory.after_resize(&file, size)?;
     Ok(0)
 }
 
@@ -458,7 +482,10 @@ pub(crate) fn fallocate(cx: &mut Cx) -> Answer {
         return Err(Errno::ESPIPE.into());
     }
     size_limit(cx, at, len)?;
+    cx.kernel.memory.before_read(&file)?;
     file.file.allocate(mode as u32, at, len)?;
+    // Holes and moved ranges: mappings show what the file holds now.
+    cx.kernel.memory.forget(&file);
     Ok(0)
 }
 
@@ -467,6 +494,7 @@ fn sync_file(cx: &mut Cx, only_data: bool) -> Answer {
     if file.flags.get() & O_PATH != 0 {
         return Err(Errno::EBADF.into());
     }
+    cx.kernel.memory.before_read(&file)?;
     file.file.sync(only_data)?;
     Ok(0)
 }
@@ -488,6 +516,7 @@ pub(crate) fn sync(_cx: &mut Cx) -> Answer {
 pub(crate) fn syncfs(cx: &mut Cx) -> Answer {
     let file = cx.file(cx.args[0])?;
     if file.file.seekable() && file.writable() {
+        cx.kernel.memory.before_read(&file)?;
         file.file.sync(false)?;
     }
     Ok(0)
@@ -547,7 +576,7 @@ fn copy(
     let mut failed = None;
     while done < wanted {
         let len = (buffer.len() as u64).min(wanted - done) as usize;
-        let got = match input.file.read_in(cx.kernel, read_at, &mut buffer[..len]) {
+        let got = match read_in(cx, &input, read_at, &mut buffer[..len]) {
             Ok(0) => break,
             Ok(got) => got,
             Err(error) => {
@@ -555,7 +584,7 @@ fn copy(
                 break;
             }
         };
-        let put = match output.file.write_in(cx.kernel, write_at, &buffer[..got]) {
+        let put = match write_in(cx, &output, write_at, &buffer[..got]) {
             Ok(put) => put,
             Err(error) => {
                 failed = Some(error);

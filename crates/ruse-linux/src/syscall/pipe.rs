@@ -9,18 +9,6 @@ use crate::fs::{
     Description, Fd, File, O_ACCMODE, O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY,
 };
 
-/// `RLIMIT_NOFILE`, and what it is unless set.
-const RLIMIT_NOFILE: u32 = 7;
-const NOFILE: u64 = 1024;
-const NOFILE_MOST: u64 = 1 << 20;
-
-/// How many descriptors the caller may have.
-pub(crate) fn descriptor_limit(cx: &mut Cx) -> usize {
-    let limits = &cx.process().rlimits;
-    let soft = limits.get(&RLIMIT_NOFILE).map_or(NOFILE, |limit| limit.0);
-    soft.min(NOFILE_MOST) as usize
-}
-
 /// Gives the caller a descriptor of a new open file. Of `flags`, access mode,
 /// `O_NONBLOCK`, `O_APPEND` and `O_CLOEXEC` count.
 pub(crate) fn install(
@@ -29,8 +17,18 @@ pub(crate) fn install(
     flags: u32,
     path: Vec<u8>,
 ) -> Result<i32, Errno> {
-    let limit = descriptor_limit(cx);
     let description = Description::new(file, flags & !O_CLOEXEC, path);
+    install_description(cx, description, flags)
+}
+
+/// Gives the caller a descriptor of an open file; of `flags`, `O_CLOEXEC`
+/// counts.
+pub(crate) fn install_description(
+    cx: &mut Cx,
+    description: Rc<Description>,
+    flags: u32,
+) -> Result<i32, Errno> {
+    let limit = cx.fd_limit();
     let fd = Fd {
         description,
         cloexec: flags & O_CLOEXEC != 0,
@@ -87,5 +85,10 @@ pub(crate) fn pipe2(cx: &mut Cx) -> Answer {
     let pipe = Pipe::new(&cx.kernel.hub);
     let (reader, writer) = (pipe.end(true, false), pipe.end(false, true));
     let va = cx.args[0];
-    install_pair(cx, va, (reader, flags | O_RDONLY), (writer, flags | O_WRONLY))
+    install_pair(
+        cx,
+        va,
+        (reader, flags | O_RDONLY),
+        (writer, flags | O_WRONLY),
+    )
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::pipe::descriptor_limit;
 use super::{Answer, Cx, Stop};
 use crate::errno::Errno;
 use crate::fs::{
@@ -69,7 +68,7 @@ fn waits(deadline: Option<Duration>) -> Stop {
 pub(crate) fn ppoll(cx: &mut Cx) -> Answer {
     let [fds, count, time, mask, size, _] = cx.args;
     let timeout = timeout_of_first_try(cx, time)?;
-    if count > descriptor_limit(cx) as u64 {
+    if count > cx.fd_limit() as u64 {
         return Err(Errno::EINVAL.into());
     }
     let count = count as usize;
@@ -120,7 +119,7 @@ pub(crate) fn pselect6(cx: &mut Cx) -> Answer {
     if n < 0 {
         return Err(Errno::EINVAL.into());
     }
-    let n = (n as usize).min(descriptor_limit(cx).next_multiple_of(64));
+    let n = (n as usize).min(cx.fd_limit().next_multiple_of(64));
     let timeout = timeout_of_first_try(cx, time)?;
     let deadline = cx.deadline(timeout);
     let (mask, size) = match sigmask {
