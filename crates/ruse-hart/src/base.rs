@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use crate::code::Context;
 use crate::hart::Hart;
 use crate::space::Memory;
 use crate::tlb::Scalar;
@@ -22,6 +23,11 @@ pub(crate) trait Base: 'static {
     fn reg(value: u64) -> u64;
     /// An effective address: the XLEN bits zero-extended.
     fn addr(value: u64) -> u64;
+    /// Whether what was found in context `found` holds in context `now`.
+    #[inline(always)]
+    fn holds(now: Context, found: u64) -> bool {
+        now.includes(found)
+    }
     /// Loads from `va`, zero-extended, if that can be done at once.
     fn load<T: Scalar>(h: &Hart, va: u64) -> Option<u64>;
     /// Stores to `va` if that can be done at once.
@@ -99,6 +105,12 @@ impl Base for User64 {
         value
     }
 
+    // There is one context, until code is dropped.
+    #[inline(always)]
+    fn holds(now: Context, found: u64) -> bool {
+        now.local == found
+    }
+
     #[inline(always)]
     fn load<T: Scalar>(h: &Hart, va: u64) -> Option<u64> {
         Memory::load::<T>(&h.memory, va)
@@ -126,6 +138,11 @@ impl<B: Base, const N: u8> Base for Acc<B, N> {
     #[inline(always)]
     fn addr(value: u64) -> u64 {
         B::addr(value)
+    }
+
+    #[inline(always)]
+    fn holds(now: Context, found: u64) -> bool {
+        B::holds(now, found)
     }
 
     #[inline(always)]

@@ -66,7 +66,7 @@ impl Hart {
     /// The exception that fetching it raises.
     pub(crate) fn block_here(&mut self) -> Result<Cursor, Trap> {
         let pc = self.pc;
-        if let Some(cursor) = self.code.jump(pc, self.ctx) {
+        if let Some(cursor) = self.code.jump::<Rv64>(pc, self.ctx) {
             return Ok(cursor);
         }
         let Some(pa) = self.code_address(pc)? else {

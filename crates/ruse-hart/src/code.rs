@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use ruse_bus::PAGE_SIZE;
 
+use crate::base::Base;
 use crate::engine::{Cursor, Slot};
 
 /// log2 of the entries of the jump cache.
@@ -82,10 +83,11 @@ impl Context {
 }
 
 #[derive(Clone, Copy)]
+#[repr(C, align(32))]
 struct Jump {
     pc: u64,
-    ctx: u64,
     target: Cursor,
+    ctx: u64,
 }
 
 const NO_JUMP: Jump = Jump {
@@ -137,9 +139,9 @@ impl Code {
 
     /// The block at virtual address `pc` in context `ctx`, if remembered.
     #[inline(always)]
-    pub(crate) fn jump(&self, pc: u64, ctx: Context) -> Option<Cursor> {
+    pub(crate) fn jump<X: Base>(&self, pc: u64, ctx: Context) -> Option<Cursor> {
         let jump = &self.jumps[(pc >> 1) as usize & ((1 << JUMP_BITS) - 1)];
-        (jump.pc == pc && ctx.includes(jump.ctx)).then_some(jump.target)
+        (jump.pc == pc && X::holds(ctx, jump.ctx)).then_some(jump.target)
     }
 
     /// Remembers where `pc` leads in `ctx`.

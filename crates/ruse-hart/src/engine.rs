@@ -21,6 +21,8 @@
 //!   that return [`Cursor::LEAVE`] without touching their cursor again.
 #![allow(unsafe_code)]
 
+use std::hint::cold_path;
+
 use crate::base::Base;
 use crate::hart::Hart;
 
@@ -173,27 +175,39 @@ pub(crate) fn follow<X: Base, const FAR: bool>(h: &mut Hart, c: Cursor) -> Curso
     let o = c.op();
     h.pc = X::addr(h.pc.wrapping_add(o.imm as i64 as u64));
     h.budget -= i64::from(o.aux);
+    // Two branches that are hardly ever taken cost less than their conjunction.
+    if h.budget <= 0 {
+        cold_path();
+        return Cursor::LEAVE;
+    }
     // SAFETY: the slot after an operation with a link is a `Link`.
     let link = unsafe { (*c.0.add(1)).link };
-    if h.budget > 0 && !link.target.is_null() && (!FAR || h.ctx.includes(link.ctx)) {
-        return go!(h, Cursor(link.target));
+    if link.target.is_null() || FAR && !X::holds(h.ctx, link.ctx) {
+        cold_path();
+        // SAFETY: as above; the pointer is used only after this operation
+        // returned.
+        h.unlinked = Unlinked(unsafe { (&raw const (*c.0.add(1)).link).cast_mut() });
+        return Cursor::LEAVE;
     }
-    // SAFETY: as above; the pointer is used only after this operation returned.
-    h.unlinked = Unlinked(unsafe { (&raw const (*c.0.add(1)).link).cast_mut() });
-    Cursor::LEAVE
+    go!(h, Cursor(link.target))
 }
 
 /// Goes on at the address `target`, by the jump cache.
 #[inline(always)]
-pub(crate) fn follow_indirect(h: &mut Hart, target: u64, retired: u8) -> Cursor {
+pub(crate) fn follow_indirect<X: Base>(h: &mut Hart, target: u64, retired: u8) -> Cursor {
     h.pc = target;
     h.budget -= i64::from(retired);
-    if h.budget > 0
-        && let Some(next) = h.code.jump(target, h.ctx)
-    {
-        return go!(h, next);
+    if h.budget <= 0 {
+        cold_path();
+        return Cursor::LEAVE;
     }
-    Cursor::LEAVE
+    match h.code.jump::<X>(target, h.ctx) {
+        Some(next) => go!(h, next),
+        None => {
+            cold_path();
+            Cursor::LEAVE
+        }
+    }
 }
 
 /// Executes from `start` until an operation returns to the run loop.

@@ -9,6 +9,7 @@ use ruse_softfloat::{Flags, Round};
 use crate::code::{Code, Context};
 use crate::csr::{Csrs, envcfg, status};
 use crate::engine::{self, Cursor, Unlinked};
+use crate::exec;
 use crate::space::Memory;
 use crate::tlb::Tlb;
 use crate::trap::{Cause, Privilege, Trap, irq};
@@ -75,6 +76,8 @@ pub struct Hart {
     /// Whether NX is set and the dynamic rounding mode is RNE: host floating
     /// point may then do.
     pub(crate) float_fast: bool,
+    /// Whether the host multiplies and adds doubles in one instruction.
+    pub(crate) fma: bool,
     pub(crate) memory: Memory,
     pub(crate) tlb: Tlb,
     pub(crate) unlinked: Unlinked,
@@ -124,6 +127,7 @@ impl Hart {
                 global: 0,
             },
             float_fast: false,
+            fma: exec::float::host_has_fma(),
             memory: Memory::new(None),
             tlb: Tlb::new(),
             unlinked: Unlinked::NONE,

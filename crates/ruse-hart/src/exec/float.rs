@@ -43,7 +43,13 @@ pub(crate) trait Host: Format {
     fn sqrt_nx(_a: Self::Bits) -> Option<(Self::Bits, Flags)> {
         None
     }
-    fn mul_add(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits) -> Option<Self::Bits> {
+    /// `fma`: the host has an instruction for doubles.
+    fn mul_add(
+        _a: Self::Bits,
+        _b: Self::Bits,
+        _c: Self::Bits,
+        _fma: bool,
+    ) -> Option<Self::Bits> {
         None
     }
     fn mul_add_nx(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits) -> Option<(Self::Bits, Flags)> {
@@ -54,16 +60,28 @@ pub(crate) trait Host: Format {
 impl Host for F16 {}
 
 macro_rules! host {
-    ($format:ident: $( $name:ident($($operand:ident)*) -> $result:ty = $function:ident; )*) => {
-        impl Host for $format {$(
+    ($format:ident $mul_add:ident: $( $name:ident($($operand:ident)*) -> $result:ty = $function:ident; )*) => {
+        impl Host for $format {
+            $(
+                #[inline(always)]
+                fn $name($($operand: Self::Bits),*) -> Option<$result> {
+                    fast::$function($($operand),*)
+                }
+            )*
+
             #[inline(always)]
-            fn $name($($operand: Self::Bits),*) -> Option<$result> {
-                fast::$function($($operand),*)
+            fn mul_add(
+                a: Self::Bits,
+                b: Self::Bits,
+                c: Self::Bits,
+                fma: bool,
+            ) -> Option<Self::Bits> {
+                $mul_add(a, b, c, fma)
             }
-        )*}
+        }
     };
 }
-host! { F32:
+host! { F32 single:
     add(a b) -> Self::Bits = add_f32;
     add_nx(a b) -> (Self::Bits, Flags) = add_f32_nx;
     sub(a b) -> Self::Bits = sub_f32;
@@ -74,10 +92,65 @@ host! { F32:
     div_nx(a b) -> (Self::Bits, Flags) = div_f32_nx;
     sqrt(a) -> Self::Bits = sqrt_f32;
     sqrt_nx(a) -> (Self::Bits, Flags) = sqrt_f32_nx;
-    mul_add(a b c) -> Self::Bits = mul_add_f32;
     mul_add_nx(a b c) -> (Self::Bits, Flags) = mul_add_f32_nx;
 }
-host! { F64:
+/// `a * b + c` with one rounding, by the host's instruction.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[inline(always)]
+fn mul_add_f64(a: u64, b: u64, c: u64) -> u64 {
+    let mut r = f64::from_bits(a);
+    let (b, c) = (f64::from_bits(b), f64::from_bits(c));
+    // SAFETY: the instruction only computes; the caller knows that the host
+    // has it. A call of a function with that target feature would cost more.
+    unsafe {
+        std::arch::asm!(
+            "vfmadd213sd {r}, {b}, {c}",
+            r = inout(xmm_reg) r, b = in(xmm_reg) b, c = in(xmm_reg) c,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    r.to_bits()
+}
+
+/// For callers who have NX set: `None` where UF, OF or NV may be due.
+#[inline(always)]
+fn double(a: u64, b: u64, c: u64, fma: bool) -> Option<u64> {
+    if !fma {
+        return None;
+    }
+    let r = mul_add_f64(a, b, c);
+    let magnitude = r & !F64::SIGN;
+    // Above the smallest normal number, which a tiny result may round to, and
+    // finite.
+    let ordinary =
+        magnitude.wrapping_sub(F64::MIN_NORMAL + 1) < F64::INF - (F64::MIN_NORMAL + 1);
+    ordinary.then_some(r)
+}
+
+/// As [`double`]; needs no instruction of its own.
+#[inline(always)]
+fn single(a: u32, b: u32, c: u32, _: bool) -> Option<u32> {
+    fast::mul_add_f32(a, b, c)
+}
+
+/// Whether [`mul_add_f64`] can be used.
+pub(crate) fn host_has_fma() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return cfg!(target_arch = "aarch64");
+}
+
+/// `a * b + c` with one rounding, by the host's instruction where there is one.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn mul_add_f64(a: u64, b: u64, c: u64) -> u64 {
+    let (a, b, c) = (f64::from_bits(a), f64::from_bits(b), f64::from_bits(c));
+    a.mul_add(b, c).to_bits()
+}
+
+host! { F64 double:
     add(a b) -> Self::Bits = add_f64;
     add_nx(a b) -> (Self::Bits, Flags) = add_f64_nx;
     sub(a b) -> Self::Bits = sub_f64;
@@ -88,7 +161,6 @@ host! { F64:
     div_nx(a b) -> (Self::Bits, Flags) = div_f64_nx;
     sqrt(a) -> Self::Bits = sqrt_f64;
     sqrt_nx(a) -> (Self::Bits, Flags) = sqrt_f64_nx;
-    mul_add(a b c) -> Self::Bits = mul_add_f64;
 }
 
 /// Defines a floating-point instruction as a [`super::Step`], and its handler:
@@ -166,7 +238,7 @@ macro_rules! fused {
                     return None;
                 }
                 let (x, y, z) = $crate::exec::float::operands::<$format>(x, y, z, $product, $addend);
-                nan_box::<$format>(<$format as Host>::mul_add(x, y, z)?)
+                nan_box::<$format>(<$format as Host>::mul_add(x, y, z, h.fma)?)
             };
             (h, o, c) => {
                 let (x, y) = (h.r[o.rs1 as usize], h.r[o.rs2 as usize]);

@@ -91,7 +91,7 @@ jumps! {
         let o = c.op();
         let target = X::addr(rs1::<X>(h, o, acc).wrapping_add(o.imm as i64 as u64)) & !1;
         link::<X>(h, c, o.rs2);
-        follow_indirect(h, target, o.aux)
+        follow_indirect::<X>(h, target, o.aux)
     };
 }
 

@@ -10,7 +10,7 @@
 mod a;
 mod d;
 mod f;
-mod float;
+pub(crate) mod float;
 pub(crate) mod fused;
 mod general;
 pub(crate) mod i;
