@@ -35,6 +35,8 @@ pub(crate) struct Scheduler {
     ready: VecDeque<Tid>,
     /// Woke up.
     soon: VecDeque<Tid>,
+    /// Whether the thread whose turn it is woke up.
+    woke: bool,
     /// Instructions of those that woke up since one of the others had a turn.
     spent: u64,
     /// To be looked at: let go from a queue, or with a signal due.
@@ -59,29 +61,27 @@ impl Scheduler {
 
     /// Whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Tid> {
-        if self.spent < QUANTUM
+        self.woke = self.spent < QUANTUM || self.ready.is_empty();
+        if self.woke
             && let Some(tid) = self.soon.pop_front()
         {
             return Some(tid);
         }
-        let tid = self.ready.pop_front().or_else(|| self.soon.pop_front());
+        self.woke = false;
         self.spent = 0;
-        tid
+        self.ready.pop_front()
     }
 
-    /// A thread ran; `woke` as in [`push`](Self::push).
+    /// The thread whose turn it is ran.
     pub(crate) fn ran(&mut self, instructions: u64) {
-        self.spent = self.spent.saturating_add(instructions);
+        if self.woke {
+            self.spent = self.spent.saturating_add(instructions);
+        }
     }
 
     /// Whether only the running thread can run.
     pub(crate) fn is_empty(&self) -> bool {
         self.soon.is_empty() && self.ready.is_empty()
-    }
-
-    /// How many threads wait for their turn.
-    pub(crate) fn len(&self) -> usize {
-        self.soon.len() + self.ready.len()
     }
 
     /// Instructions of the turn that begins at `now`: it ends about when the
@@ -121,5 +121,57 @@ impl Scheduler {
         }
         self.deadlines.remove(&(at, what));
         Some(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_wake_come_first_but_do_not_starve_others() {
+        let mut sched = Scheduler::default();
+        sched.push(1, false);
+        sched.push(2, true);
+        let mut turns = [0_u64; 3];
+        for _ in 0..100 {
+            let tid = sched.pop().unwrap();
+            turns[tid as usize] += 1;
+            // Both would run for ever; 2 sleeps a moment every half quantum.
+            sched.ran(if tid == 1 { QUANTUM } else { QUANTUM / 2 });
+            sched.push(tid, tid == 2);
+        }
+        assert!(turns[1] >= 30 && turns[2] >= 60, "{turns:?}");
+    }
+
+    #[test]
+    fn a_thread_that_wakes_is_next_after_one_turn() {
+        let mut sched = Scheduler::default();
+        for tid in 1..=4 {
+            sched.push(tid, false);
+        }
+        for _ in 0..10 {
+            let tid = sched.pop().unwrap();
+            sched.ran(QUANTUM);
+            sched.push(tid, false);
+            sched.push(9, true);
+            assert_eq!(sched.pop(), Some(9));
+            sched.ran(100);
+        }
+    }
+
+    #[test]
+    fn turns_are_not_longer_than_until_the_next_deadline() {
+        let mut sched = Scheduler::default();
+        let now = Duration::from_secs(5);
+        assert_eq!(sched.quantum(now), ALONE);
+        sched.at(now + Duration::from_micros(50), Due::Call(7));
+        assert_eq!(sched.quantum(now), 50_000);
+        assert_eq!(sched.expired(now), None);
+        sched.cancel(now + Duration::from_micros(50), Due::Call(7));
+        sched.at(now, Due::Interval(7));
+        assert_eq!(sched.quantum(now), SHORTEST);
+        assert_eq!(sched.expired(now), Some(Due::Interval(7)));
+        assert_eq!(sched.expired(now), None);
     }
 }
