@@ -323,7 +323,11 @@ impl Vfs {
             return Err(Errno::EACCES);
         }
         if flags & O_TRUNC != 0 && stat.kind() == S_IFREG {
-            old.file.truncate(0)?;
+            match old.file.truncate(0) {
+                // A standard stream: it only looks like a file.
+                Err(Errno::EINVAL) if old.writable() => {}
+                result => result?,
+            }
         }
         Ok(Description::new(Rc::clone(&old.file), keep, old.path.clone()))
     }
