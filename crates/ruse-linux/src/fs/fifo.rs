@@ -81,6 +81,8 @@ impl Vfs {
         if access == O_WRONLY && others == 0 && flags & O_NONBLOCK != 0 {
             return Err(Errno::ENXIO);
         }
+        // An end that was given up may have been the last of an older pipe.
+        pipes.retain(|_, fifo| fifo.pipe.strong_count() > 0);
         let fifo = pipes.entry(key).or_insert_with(|| Fifo {
             pipe: Rc::downgrade(&pipe),
             opened: [0; 2],

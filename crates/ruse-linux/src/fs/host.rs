@@ -97,12 +97,7 @@ impl HostFs {
                 Err(error) => return Err(error),
             };
             if stat.kind() == S_IFLNK {
-                let target = os::bytes(dir.read_link_contents(&name)?.as_os_str());
-                return Ok(Found::Link {
-                    end,
-                    target: Target::Text(target),
-                    stat: self.node(stat),
-                });
+                return self.link_at(&dir, &name, end, stat);
             }
             if end == path.len() {
                 return Ok(Found::Node(self.node(stat)));
@@ -112,6 +107,35 @@ impl HostFs {
             }
             dir = dir.open_dir_nofollow(&name)?;
             start = end + 1;
+        }
+    }
+
+    /// A symbolic link that was just seen. That it is none any more is
+    /// ESTALE: the host was faster.
+    fn link_at(&self, dir: &Dir, name: &Path, end: usize, stat: Stat) -> Result<Found, Errno> {
+        match dir.read_link_contents(name) {
+            Ok(text) => Ok(Found::Link {
+                end,
+                target: Target::Text(os::bytes(text.as_os_str())),
+                stat: self.node(stat),
+            }),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Err(Errno::ESTALE),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is at a path that is not the root's.
+    fn look_once(&self, path: &[u8]) -> Result<Found, Errno> {
+        let found = self
+            .parent(path)
+            .and_then(|(dir, name)| Ok((self.raw_stat(&dir, &name, path)?, dir, name)));
+        match found {
+            Ok((stat, dir, name)) if stat.kind() == S_IFLNK => {
+                self.link_at(&dir, &name, path.len(), stat)
+            }
+            Ok((stat, ..)) => Ok(Found::Node(self.node(stat))),
+            Err(Errno::ENOENT) => Ok(Found::Missing),
+            Err(_) => self.first_obstacle(path),
         }
     }
 
@@ -218,18 +242,13 @@ impl FileSystem for HostFs {
             }
             return Ok(Found::Node(self.node(stat)));
         }
-        let found = self
-            .parent(path)
-            .and_then(|(dir, name)| Ok((self.raw_stat(&dir, &name, path)?, dir, name)));
-        match found {
-            Ok((stat, dir, name)) if stat.kind() == S_IFLNK => Ok(Found::Link {
-                end: path.len(),
-                target: Target::Text(os::bytes(dir.read_link_contents(&name)?.as_os_str())),
-                stat: self.node(stat),
-            }),
-            Ok((stat, ..)) => Ok(Found::Node(self.node(stat))),
-            Err(Errno::ENOENT) => Ok(Found::Missing),
-            Err(_) => self.first_obstacle(path),
+        let mut tries = 0;
+        loop {
+            match self.look_once(path) {
+                Err(Errno::ESTALE) if tries < 8 => tries += 1,
+                Err(Errno::ESTALE) => return Ok(Found::Missing),
+                found => return found,
+            }
         }
     }
 

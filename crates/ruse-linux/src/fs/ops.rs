@@ -246,8 +246,17 @@ impl Vfs {
             mode: mode & 0o7777 & !who.umask,
             place: None,
         };
-        let file = mount.fs.open(who, &opening)?;
+        let file = self.fixed_above(&walked.path, mount.fs.open(who, &opening))?;
         Ok(Description::new(file, keep, walked.path.clone()))
+    }
+
+    /// A name cannot be made in a directory that is there only because of what
+    /// is mounted beneath it.
+    fn fixed_above<T>(&self, path: &[u8], made: Result<T, Errno>) -> Result<T, Errno> {
+        match made {
+            Err(Errno::ENOENT) if self.leads_to_mount(Self::parent(path)) => Err(Errno::EROFS),
+            made => made,
+        }
     }
 
     /// `O_TMPFILE`: a file in a directory, without a name.
@@ -427,7 +436,8 @@ impl Vfs {
     ) -> Result<(), Errno> {
         let walked = self.walk_new(who, base, path, true)?;
         let (mount, rest) = self.find(&walked.path);
-        mount.fs.make_dir(who, rest, mode & 0o1777 & !who.umask)
+        let made = mount.fs.make_dir(who, rest, mode & 0o1777 & !who.umask);
+        self.fixed_above(&walked.path, made)
     }
 
     /// mknod(2): files, FIFOs and sockets; there are no devices in a box.
@@ -446,9 +456,10 @@ impl Vfs {
         };
         let walked = self.walk_new(who, base, path, false)?;
         let (mount, rest) = self.find(&walked.path);
-        mount
+        let made = mount
             .fs
-            .make_node(who, rest, kind | mode & 0o7777 & !who.umask)
+            .make_node(who, rest, kind | mode & 0o7777 & !who.umask);
+        self.fixed_above(&walked.path, made)
     }
 
     /// symlink(2).
@@ -464,7 +475,7 @@ impl Vfs {
         }
         let walked = self.walk_new(who, base, path, false)?;
         let (mount, rest) = self.find(&walked.path);
-        mount.fs.symlink(who, target, rest)
+        self.fixed_above(&walked.path, mount.fs.symlink(who, target, rest))
     }
 
     /// link(2); `follow` as `AT_SYMLINK_FOLLOW`.
@@ -481,6 +492,7 @@ impl Vfs {
             return Err(Errno::EPERM);
         }
         let target = self.walk_new(who, to.0, to.1, false)?;
+        self.directory(who, Self::parent(&target.path))?;
         if let Some(file) = source.file {
             return self.link_open(&file, &target.path);
         }
@@ -500,6 +512,7 @@ impl Vfs {
             return Err(Errno::EPERM);
         }
         let target = self.walk_new(who, base, path, false)?;
+        self.directory(who, Self::parent(&target.path))?;
         self.link_open(file, &target.path)
     }
 
@@ -591,6 +604,9 @@ impl Vfs {
         let stat = source.stat.ok_or(Errno::ENOENT)?;
         if !stat.is_dir() && (source.slash || target.slash) {
             return Err(Errno::ENOTDIR);
+        }
+        if target.stat.is_none() {
+            self.directory(who, Self::parent(&target.path))?;
         }
         let (mount, from) = self.same_mount(&source.path, &target.path)?;
         let to = self.find(&target.path).1;

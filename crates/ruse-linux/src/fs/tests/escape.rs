@@ -187,10 +187,10 @@ fn a_file_exchanged_for_a_link_outside_while_it_is_opened() {
 #[test]
 fn links_in_proc_stay_in_the_box() {
     let mut guest = Guest::new();
-    let root = guest.stat("/").unwrap();
     let pid = guest.tid;
     guest.mkdir("a").unwrap();
     guest.mkdir("a/b").unwrap();
+    let root = guest.stat("/").unwrap();
     guest.chdir("a/b").unwrap();
     for path in [
         "/proc/self/root".to_string(),

@@ -140,6 +140,7 @@ impl Guest {
         );
         let mut process = Process::new(tid, 1, self.kernel.now());
         process.threads.push(tid);
+        process.exe = b"/program".to_vec();
         self.kernel.adopt(thread, Some(process));
         tid
     }
