@@ -105,6 +105,7 @@ pub(crate) struct Kernel {
     pub running: Option<(Tid, Duration)>,
     /// The running thread gives up its turn.
     pub yielded: bool,
+    pub tracer: crate::strace::Tracer,
     /// Threads that were made since the start.
     pub forks: u64,
     pub started: Duration,
@@ -137,6 +138,7 @@ impl Kernel {
             retired: 0,
             running: None,
             yielded: false,
+            tracer: Default::default(),
             forks: 0,
             started,
             outcome: None,
@@ -401,9 +403,6 @@ impl Kernel {
         let answer = syscall::dispatch(&mut cx);
         match answer {
             Err(Stop::Block(wait)) => {
-                if self.config.strace {
-                    crate::strace::blocks(self, tid);
-                }
                 return self.block(tid, number, args, wait, seen, deadline);
             }
             _ if again => self.forget_wait(tid, deadline),
@@ -420,7 +419,7 @@ impl Kernel {
                 self.finish_call(tid, -i64::from(errno.0) as u64);
                 self.restore_mask(tid);
             }
-            Err(Stop::Done | Stop::Block(_)) => {}
+            Err(Stop::Done | Stop::Block(_)) => self.trace_result(tid, Ok(0)),
         }
     }
 

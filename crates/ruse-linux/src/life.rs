@@ -273,6 +273,7 @@ impl Kernel {
         let Some(pid) = self.threads.get(&tid).map(|thread| thread.pid) else {
             return tid;
         };
+        self.trace_result(tid, Ok(0));
         let others: Vec<Tid> = self
             .processes
             .get(&pid)

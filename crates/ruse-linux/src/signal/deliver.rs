@@ -54,6 +54,9 @@ pub(crate) fn deliver(kernel: &mut Kernel, tid: Tid) -> bool {
                     .get(&pid)
                     .is_some_and(|p| kernel.orphaned(p.group) && !kernel.outside_continues(p.group));
                 if info.signal == SIGSTOP || !orphaned {
+                    if kernel.config.strace {
+                        crate::strace::stopped(kernel, tid, info.signal);
+                    }
                     stop(kernel, pid, info.signal);
                 }
             }

@@ -225,10 +225,16 @@ macro_rules! calls {
     };
 }
 
-// Shapes, one letter an argument: i int, u unsigned, x hexadecimal, p pointer,
-// s string, b bytes whose length is the next argument, B bytes as many as the
-// result, f descriptor, d directory descriptor (AT_FDCWD), o open flags,
-// m mode, P protection, M mmap flags, S signal, t timespec.
+// Shapes, one letter an argument. Plain: i int, u unsigned, x hexadecimal,
+// p pointer, f descriptor, d directory descriptor (AT_FDCWD), m mode.
+// Read by the call: s string, b bytes whose length is the next argument,
+// t timespec, v iovec and k socket address with their lengths next, L pollfd
+// likewise, V strings and E how many, G signal set, A sigaction, R limit.
+// Written by the call: B bytes as many as the result, T timespec, Z stat,
+// 2 two descriptors, g signal set, a sigaction, W wait status, q limit.
+// Names: o open flags, P protection, M mmap flags, S signal, c clock, F futex
+// operation, H how a mask changes, K clone flags, w wait options, r resource,
+// C fcntl, I ioctl, 0 whence, O prctl.
 calls! {
     // Files.
     5 setxattr stat::xattr "ssxui";
@@ -243,11 +249,11 @@ calls! {
     14 removexattr stat::xattr "ss";
     15 lremovexattr stat::xattr "ss";
     16 fremovexattr stat::xattr "fs";
-    17 getcwd dir::getcwd "pu";
+    17 getcwd dir::getcwd "Bu";
     23 dup fd::dup "f";
     24 dup3 fd::dup3 "ffo";
-    25 fcntl fd::fcntl "fix";
-    29 ioctl fd::ioctl "fxx";
+    25 fcntl fd::fcntl "fCx";
+    29 ioctl fd::ioctl "fIx";
     32 flock fd::flock "fi";
     33 mknodat dir::mknodat "dsmx";
     34 mkdirat dir::mkdirat "dsm";
@@ -273,22 +279,22 @@ calls! {
     56 openat dir::openat "dsom";
     57 close fd::close "f";
     61 getdents64 dir::getdents64 "fpu";
-    62 lseek file::lseek "fii";
+    62 lseek file::lseek "fi0";
     63 read file::read "fBu";
     64 write file::write "fbu";
     65 readv file::readv "fpu";
-    66 writev file::writev "fpu";
+    66 writev file::writev "fvu";
     67 pread64 file::pread64 "fBui";
     68 pwrite64 file::pwrite64 "fbui";
     69 preadv file::preadv "fpui";
-    70 pwritev file::pwritev "fpui";
+    70 pwritev file::pwritev "fvui";
     71 sendfile file::sendfile "ffpu";
     75 vmsplice file::splice "fpux";
     76 splice file::splice "fpfpux";
     77 tee file::splice "ffux";
-    78 readlinkat dir::readlinkat "dspu";
-    79 newfstatat stat::newfstatat "dspx";
-    80 fstat stat::fstat "fp";
+    78 readlinkat dir::readlinkat "dsBu";
+    79 newfstatat stat::newfstatat "dsZx";
+    80 fstat stat::fstat "fZ";
     81 sync file::sync "";
     82 fsync file::fsync "f";
     83 fdatasync file::fdatasync "f";
@@ -312,7 +318,7 @@ calls! {
     214 brk memory::brk "p";
     215 munmap memory::munmap "pu";
     216 mremap memory::mremap "puuxp";
-    221 execve exec::execve "spp";
+    221 execve exec::execve "sVE";
     222 mmap memory::mmap "puPMfx";
     226 mprotect memory::mprotect "puP";
     227 msync memory::msync "pux";
@@ -324,7 +330,7 @@ calls! {
     233 madvise memory::madvise "pui";
     258 riscv_hwprobe hwprobe::riscv_hwprobe "puupx";
     259 riscv_flush_icache memory::riscv_flush_icache "ppx";
-    281 execveat exec::execveat "dsppx";
+    281 execveat exec::execveat "dsVEx";
     283 membarrier memory::membarrier "ixi";
     284 mlock2 memory::mlock2 "pux";
     288 pkey_mprotect memory::pkey_mprotect "puPi";
@@ -334,21 +340,21 @@ calls! {
     20 epoll_create1 event::epoll_create1 "x";
     21 epoll_ctl event::epoll_ctl "fifp";
     22 epoll_pwait event::epoll_pwait "fpiixu";
-    59 pipe2 pipe::pipe2 "po";
+    59 pipe2 pipe::pipe2 "2o";
     72 pselect6 poll::pselect6 "ipppt";
-    73 ppoll poll::ppoll "put";
+    73 ppoll poll::ppoll "Lutpu";
     85 timerfd_create event::timerfd_create "ix";
     86 timerfd_settime event::timerfd_settime "fxpp";
     87 timerfd_gettime event::timerfd_gettime "fp";
     198 socket socket::socket "ixi";
-    199 socketpair socket::socketpair "ixip";
-    200 bind socket::bind "fpu";
+    199 socketpair socket::socketpair "ixi2";
+    200 bind socket::bind "fku";
     201 listen socket::listen "fi";
     202 accept socket::accept "fpp";
-    203 connect socket::connect "fpu";
+    203 connect socket::connect "fku";
     204 getsockname socket::getsockname "fpp";
     205 getpeername socket::getpeername "fpp";
-    206 sendto message::sendto "fbuxpu";
+    206 sendto message::sendto "fbuxku";
     207 recvfrom message::recvfrom "fBuxpp";
     208 setsockopt socket::setsockopt "fiipu";
     209 getsockopt socket::getsockopt "fiipp";
@@ -434,7 +440,7 @@ calls! {
     163 getrlimit resource::getrlimit "rp";
     164 setrlimit resource::setrlimit "rR";
     165 getrusage time::getrusage "ip";
-    167 prctl misc::prctl "ixxxx";
+    167 prctl misc::prctl "Oxxxx";
     168 getcpu misc::getcpu "ppp";
     169 gettimeofday time::gettimeofday "pp";
     170 settimeofday time::not_permitted "pp";
