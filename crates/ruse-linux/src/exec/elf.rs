@@ -110,7 +110,8 @@ impl Elf {
         if bytes[5] != 1 {
             return Err(ElfError::Foreign("not a little-endian program".into()));
         }
-        let header = goblin::elf::Elf::parse_header(bytes).map_err(|e| ElfError::at(0, e.to_string()))?;
+        let header =
+            goblin::elf::Elf::parse_header(bytes).map_err(|e| ElfError::at(0, e.to_string()))?;
         if header.e_machine != EM_RISCV {
             let name = goblin::elf::header::machine_to_str(header.e_machine);
             return Err(ElfError::Foreign(format!(
@@ -138,7 +139,11 @@ impl Elf {
             return Err(ElfError::at(0x38, format!("{count} program headers")));
         }
         let mut table = vec![0; count * PHENT];
-        let got = read_fully(file, header.e_phoff, &mut table).map_err(ElfError::Read)?;
+        let got = if header.e_phoff > i64::MAX as u64 {
+            0
+        } else {
+            read_fully(file, header.e_phoff, &mut table).map_err(ElfError::Read)?
+        };
         if got < table.len() {
             return Err(ElfError::at(
                 header.e_phoff,
@@ -204,7 +209,8 @@ impl Elf {
             if end.is_none_or(|end| end > MMAP_TOP) {
                 return wrong("a segment beyond the addresses of a program");
             }
-            if segment.p_offset.checked_add(segment.p_filesz).is_none() {
+            let file_end = segment.p_offset.checked_add(segment.p_filesz);
+            if file_end.is_none_or(|end| end > i64::MAX as u64) {
                 return wrong("a segment beyond the end of any file");
             }
         }

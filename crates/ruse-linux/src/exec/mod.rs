@@ -8,6 +8,8 @@
 mod elf;
 mod script;
 mod stack;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -14,6 +14,8 @@ mod map;
 mod maps;
 mod object;
 mod pages;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -424,6 +426,7 @@ impl Mm {
             Backing::File(file, offset) => {
                 let len = (pages.end - pages.start) * PAGE_SIZE;
                 let mut bytes = vec![0; len as usize];
+                self.memory.before_read(&file).map_err(|_| Fault::Beyond)?;
                 let got = read_fully(&file, offset, &mut bytes).map_err(|_| Fault::Beyond)?;
                 let valid = (got as u64).div_ceil(PAGE_SIZE);
                 let part = &bytes[..(valid * PAGE_SIZE) as usize];

@@ -151,6 +151,23 @@ impl Object {
         Ok(())
     }
 
+    /// Reads again what was read from the file.
+    fn reload(&self) -> Result<(), Errno> {
+        let Some(side) = &self.file else {
+            return Ok(());
+        };
+        let runs = side.loaded.borrow().runs(0..u64::MAX);
+        side.loaded.borrow_mut().remove(0..u64::MAX);
+        for run in runs {
+            let end = self.load(run.clone())?;
+            for page in end..run.end {
+                self.shared
+                    .write(page * PAGE_SIZE, &[0; PAGE_SIZE as usize])?;
+            }
+        }
+        Ok(())
+    }
+
     /// The file ends here now: what was beyond is zero should it grow again.
     fn cut(&self, size: u64) -> Result<(), Errno> {
         let Some(side) = &self.file else {
@@ -334,9 +351,30 @@ impl Memory {
         }
     }
 
+    /// The contents of a file changed in some other way: mappings show them
+    /// from the next time on that a page is looked for.
+    pub(crate) fn forget(&self, description: &Description) {
+        let key = || key_of(description);
+        if let Some(object) = self.mapped(key)
+            && let Err(errno) = object.reload()
+        {
+            log::warn!("a mapping shows old contents: {errno:?}");
+        }
+    }
+
     /// A file was cut or extended to `size` bytes.
     pub(crate) fn after_resize(&self, description: &Description, size: u64) -> Result<(), Errno> {
-        match self.mapped(|| key_of(description)) {
+        self.after_resize_of(size, || key_of(description))
+    }
+
+    /// The same of a file by its key, which is asked for only if any file is
+    /// mapped shared.
+    pub(crate) fn after_resize_of(
+        &self,
+        size: u64,
+        key: impl FnOnce() -> Option<FileKey>,
+    ) -> Result<(), Errno> {
+        match self.mapped(key) {
             Some(object) => object.cut(size),
             None => Ok(()),
         }
