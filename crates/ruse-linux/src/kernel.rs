@@ -319,6 +319,8 @@ impl Kernel {
                     self.attempt(tid, number, args, None);
                     left -= CALL;
                     self.sched.ran(CALL as u64);
+                    // Signals and futexes reach those that wait at once.
+                    self.try_nudged();
                     if std::mem::take(&mut self.yielded) {
                         break;
                     }
@@ -544,14 +546,23 @@ impl Kernel {
         }
     }
 
-    /// Tries blocked system calls again that may finish now.
-    fn try_waiting(&mut self) {
+    /// Tries the system calls again of threads that were let go, or have a
+    /// signal due.
+    fn try_nudged(&mut self) {
+        if self.sched.nudged.is_empty() {
+            return;
+        }
         for tid in std::mem::take(&mut self.sched.nudged) {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.nudged = false;
                 self.try_again(tid);
             }
         }
+    }
+
+    /// Tries blocked system calls again that may finish now.
+    fn try_waiting(&mut self) {
+        self.try_nudged();
         let events = self.hub.events();
         if self.sched.seen == events {
             return;
