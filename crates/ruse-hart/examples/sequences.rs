@@ -2,8 +2,8 @@
 //! each was executed: what `src/fuse.rs` is chosen from.
 //! `sequences SKIP COUNT PROGRAM ARGUMENT...`
 //!
-//! Each instruction is followed by the source register that its predecessor's
-//! result is in: 0 for none, else 1 or 2.
+//! Instructions have the names of their kinds there. Each is followed by the
+//! source register that the last result is in: 0 for none, else 1 or 2.
 
 #[path = "../../../benches/guest/program.rs"]
 #[expect(dead_code, reason = "shared with the benches")]
@@ -13,7 +13,26 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use ruse_hart::{Exit, Xlen};
-use ruse_isa::{Inst, RegClass, decode};
+use ruse_isa::{Inst, Opcode, RegClass, decode};
+
+fn kind(inst: &Inst) -> String {
+    use Opcode::*;
+    let name = match inst.op {
+        Lui => "Li",
+        Addi if inst.rs1 == 0 => "Li",
+        Addi if inst.imm == 0 => "Mv",
+        Addi if inst.rs1 == inst.rd => "Inc",
+        Add if inst.rs1 == 0 => "Mv",
+        Beq if inst.rs2 == 0 => "Beqz",
+        Bne if inst.rs2 == 0 => "Bnez",
+        Jal if inst.rd == 0 => "Jump",
+        Jal => "Call",
+        Fld => "Ld",
+        Fsd => "Sd",
+        other => return format!("{other:?}"),
+    };
+    name.into()
+}
 
 fn source(last: Option<(RegClass, u8)>, inst: &Inst) -> u8 {
     let info = inst.op.info();
@@ -47,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         let Some(inst) = inst else { break };
         let info = inst.op.info();
-        run += &format!("{:?}.{} ", inst.op, source(last, &inst));
+        run += &format!("{}.{} ", kind(&inst), source(last, &inst));
         if info.rd != RegClass::None {
             last = ((info.rd, inst.rd) != (RegClass::X, 0)).then_some((info.rd, inst.rd));
         }

@@ -279,6 +279,7 @@ impl Builder {
     }
 
     fn push_inst(&mut self, inst: &Inst) -> bool {
+        let inst = &simplest(inst);
         let info = inst.op.info();
         let register = |class: RegClass, n: u8| match class {
             RegClass::F => F0 + n,
@@ -295,15 +296,6 @@ impl Builder {
             rs2: register(info.rs2, inst.rs2),
             aux: 0,
         };
-        if Kind::of(inst.op).is_some() {
-            // What has no such operand has x0: see `exec::general`.
-            if info.rs1 == RegClass::None {
-                op.rs1 = 0;
-            }
-            if info.rs2 == RegClass::None {
-                op.rs2 = 0;
-            }
-        }
         if is_float(info.extension) && !self.fp_seen {
             self.fp_seen = true;
             let touch = Op {
@@ -337,14 +329,13 @@ impl Builder {
                     (_, true) => {}
                     (_, false) => op.handler = (self.table.far)(inst.op),
                 }
-                let kind = if inst.rd == 0 { Kind::Jump } else { Kind::Call };
-                self.push_linked(op, inst.len, near.then_some((inst.op, kind)));
+                self.push_linked(op, inst.len, near.then_some(inst.op));
                 return true;
             }
             Opcode::Jalr => {
                 op.aux = self.count + 1;
                 op.rs2 = after;
-                self.push_op(op, inst.len, Some((inst.op, Kind::Jalr)));
+                self.push_op(op, inst.len, Some(inst.op));
                 return true;
             }
             Opcode::Beq | Opcode::Bne | Opcode::Blt | Opcode::Bge | Opcode::Bltu | Opcode::Bgeu => {
@@ -354,8 +345,7 @@ impl Builder {
                 if !near {
                     op.handler = (self.table.far)(inst.op);
                 }
-                let kind = Kind::of(inst.op).filter(|_| near);
-                self.push_linked(op, inst.len, kind.map(|kind| (inst.op, kind)));
+                self.push_linked(op, inst.len, near.then_some(inst.op));
                 return false;
             }
             Opcode::Ecall
@@ -383,13 +373,13 @@ impl Builder {
             }
             _ => {}
         }
-        let kind = Kind::of(inst.op).map(|kind| (inst.op, kind));
-        self.push_op(op, inst.len, kind);
+        self.push_op(op, inst.len, Some(inst.op));
         false
     }
 
-    /// Appends an operation; its opcode and kind if it can be fused.
-    fn push_op(&mut self, mut op: Op, len: u8, kind: Option<(Opcode, Kind)>) {
+    /// Appends an operation; its opcode if it may be fused.
+    fn push_op(&mut self, mut op: Op, len: u8, opcode: Option<Opcode>) {
+        let kind = opcode.and_then(|opcode| Some((opcode, Kind::of(opcode, &op)?)));
         match kind {
             Some((opcode, kind)) => {
                 self.notes.operation(opcode, kind, &mut op);
@@ -399,8 +389,8 @@ impl Builder {
         }
     }
 
-    fn push_linked(&mut self, op: Op, len: u8, kind: Option<(Opcode, Kind)>) {
-        self.push_op(op, len, kind);
+    fn push_linked(&mut self, op: Op, len: u8, opcode: Option<Opcode>) {
+        self.push_op(op, len, opcode);
         self.push(Slot::link(), len);
     }
 
@@ -410,18 +400,32 @@ impl Builder {
         let op = Op {
             handler: self.jump(self.near(target)),
             imm: target,
-            rd: 0,
+            rd: SINK,
             rs1: 0,
             rs2: 0,
             aux: self.count,
         };
-        let kind = self.near(target).then_some((Opcode::Jal, Kind::Jump));
-        self.push_linked(op, 0, kind);
+        let opcode = self.near(target).then_some(Opcode::Jal);
+        self.push_linked(op, 0, opcode);
         (self.table.fusion)().fuse(&mut self.slots, &self.notes);
         Block {
             slots: self.slots.into(),
             marks: self.marks.into(),
         }
+    }
+}
+
+/// The same instruction in its simplest form: a move is an ADDI of 0.
+fn simplest(inst: &Inst) -> Inst {
+    match inst.op {
+        Opcode::Add if inst.rs1 == 0 || inst.rs2 == 0 => Inst {
+            op: Opcode::Addi,
+            rs1: inst.rs1 | inst.rs2,
+            rs2: 0,
+            imm: 0,
+            ..*inst
+        },
+        _ => *inst,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 
 use ruse_isa::{Opcode, RegClass};
 
@@ -18,113 +18,139 @@ use crate::hart::SINK;
 /// The most operations of a sequence.
 const LONGEST: usize = 4;
 
-/// What operations can be in a sequence. Those with an immediate go with those
-/// without, and moves and constants with additions.
+/// What operations can be in a sequence: instructions, and special cases of
+/// some.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum Kind {
     Add = 1,
+    Addi,
+    Addiw,
     Addw,
     And,
+    Andi,
     Auipc,
     Beq,
+    Beqz,
     Bge,
     Bgeu,
     Blt,
     Bltu,
     Bne,
+    Bnez,
     Call,
-    FaddD,
-    FleD,
-    FltD,
     FmaddD,
     FmulD,
     FmvDX,
     FnmsubD,
     FsgnjD,
     FsubD,
+    Inc,
     Jalr,
     Jump,
-    Lb,
     Lbu,
     Ld,
     Lh,
     Lhu,
+    Li,
     Lw,
-    Lwu,
     Mul,
     Mulw,
+    Mv,
     Or,
     Sb,
     Sd,
     Sh,
     Sll,
-    Sllw,
+    Slli,
+    Slliw,
     Slt,
-    Sltu,
-    Sra,
-    Sraw,
+    Slti,
+    Sltiu,
+    Srai,
+    Sraiw,
     Srl,
-    Srlw,
+    Srli,
+    Srliw,
     Sub,
     Subw,
     Sw,
     Xor,
+    Xori,
 }
 
 impl Kind {
-    /// The kind of an instruction; jumps and branches are told apart by the
-    /// caller.
-    pub(crate) fn of(op: Opcode) -> Option<Self> {
-        Some(match op {
-            Opcode::Add | Opcode::Addi | Opcode::Lui => Self::Add,
-            Opcode::Addw | Opcode::Addiw => Self::Addw,
-            Opcode::And | Opcode::Andi => Self::And,
-            Opcode::Or | Opcode::Ori => Self::Or,
-            Opcode::Xor | Opcode::Xori => Self::Xor,
-            Opcode::Sll | Opcode::Slli => Self::Sll,
-            Opcode::Srl | Opcode::Srli => Self::Srl,
-            Opcode::Sra | Opcode::Srai => Self::Sra,
-            Opcode::Sllw | Opcode::Slliw => Self::Sllw,
-            Opcode::Srlw | Opcode::Srliw => Self::Srlw,
-            Opcode::Sraw | Opcode::Sraiw => Self::Sraw,
-            Opcode::Slt | Opcode::Slti => Self::Slt,
-            Opcode::Sltu | Opcode::Sltiu => Self::Sltu,
-            Opcode::Sub => Self::Sub,
-            Opcode::Subw => Self::Subw,
-            Opcode::Mul => Self::Mul,
-            Opcode::Mulw => Self::Mulw,
+    /// The kind of an instruction that is lowered to `op`; a jump or branch is
+    /// to code on the same page.
+    pub(crate) fn of(opcode: Opcode, op: &Op) -> Option<Self> {
+        Some(match opcode {
+            Opcode::Lui => Self::Li,
+            Opcode::Addi if op.rs1 == 0 => Self::Li,
+            Opcode::Addi if op.imm == 0 => Self::Mv,
+            Opcode::Addi if op.rs1 == op.rd => Self::Inc,
+            Opcode::Beq if op.rs2 == 0 => Self::Beqz,
+            Opcode::Bne if op.rs2 == 0 => Self::Bnez,
+            Opcode::Jal if op.rd == SINK => Self::Jump,
+            Opcode::Jal => Self::Call,
+            Opcode::Ld | Opcode::Fld => Self::Ld,
+            Opcode::Sd | Opcode::Fsd => Self::Sd,
+            Opcode::Add => Self::Add,
+            Opcode::Addi => Self::Addi,
+            Opcode::Addiw => Self::Addiw,
+            Opcode::Addw => Self::Addw,
+            Opcode::And => Self::And,
+            Opcode::Andi => Self::Andi,
             Opcode::Auipc => Self::Auipc,
-            Opcode::Lb => Self::Lb,
+            Opcode::Beq => Self::Beq,
+            Opcode::Bge => Self::Bge,
+            Opcode::Bgeu => Self::Bgeu,
+            Opcode::Blt => Self::Blt,
+            Opcode::Bltu => Self::Bltu,
+            Opcode::Bne => Self::Bne,
+            Opcode::FmaddD => Self::FmaddD,
+            Opcode::FmulD => Self::FmulD,
+            Opcode::FmvDX => Self::FmvDX,
+            Opcode::FnmsubD => Self::FnmsubD,
+            Opcode::FsgnjD => Self::FsgnjD,
+            Opcode::FsubD => Self::FsubD,
+            Opcode::Jalr => Self::Jalr,
             Opcode::Lbu => Self::Lbu,
             Opcode::Lh => Self::Lh,
             Opcode::Lhu => Self::Lhu,
             Opcode::Lw => Self::Lw,
-            Opcode::Lwu => Self::Lwu,
-            Opcode::Ld | Opcode::Fld => Self::Ld,
+            Opcode::Mul => Self::Mul,
+            Opcode::Mulw => Self::Mulw,
+            Opcode::Or => Self::Or,
             Opcode::Sb => Self::Sb,
             Opcode::Sh => Self::Sh,
+            Opcode::Sll => Self::Sll,
+            Opcode::Slli => Self::Slli,
+            Opcode::Slliw => Self::Slliw,
+            Opcode::Slt => Self::Slt,
+            Opcode::Slti => Self::Slti,
+            Opcode::Sltiu => Self::Sltiu,
+            Opcode::Srai => Self::Srai,
+            Opcode::Sraiw => Self::Sraiw,
+            Opcode::Srl => Self::Srl,
+            Opcode::Srli => Self::Srli,
+            Opcode::Srliw => Self::Srliw,
+            Opcode::Sub => Self::Sub,
+            Opcode::Subw => Self::Subw,
             Opcode::Sw => Self::Sw,
-            Opcode::Sd | Opcode::Fsd => Self::Sd,
-            Opcode::Beq => Self::Beq,
-            Opcode::Bne => Self::Bne,
-            Opcode::Blt => Self::Blt,
-            Opcode::Bge => Self::Bge,
-            Opcode::Bltu => Self::Bltu,
-            Opcode::Bgeu => Self::Bgeu,
-            Opcode::Jal => Self::Call,
-            Opcode::Jalr => Self::Jalr,
-            Opcode::FaddD => Self::FaddD,
-            Opcode::FsubD => Self::FsubD,
-            Opcode::FmulD => Self::FmulD,
-            Opcode::FmaddD => Self::FmaddD,
-            Opcode::FnmsubD => Self::FnmsubD,
-            Opcode::FleD => Self::FleD,
-            Opcode::FltD => Self::FltD,
-            Opcode::FsgnjD => Self::FsgnjD,
-            Opcode::FmvDX => Self::FmvDX,
+            Opcode::Xor => Self::Xor,
+            Opcode::Xori => Self::Xori,
             _ => return None,
         })
+    }
+
+    /// A kind that does the same with more operands.
+    fn weaker(self) -> Option<Self> {
+        match self {
+            Self::Li | Self::Mv | Self::Inc => Some(Self::Addi),
+            Self::Beqz => Some(Self::Beq),
+            Self::Bnez => Some(Self::Bne),
+            _ => None,
+        }
     }
 
     /// Whether the operands can be exchanged, given that there is no immediate.
@@ -158,35 +184,58 @@ impl Sequence {
         Self(self.0 << Self::BITS | u64::from(kind as u8) << 2 | u64::from(source))
     }
 
-    /// The same, reading more from memory: every way to do so.
-    fn weaker(self) -> impl Iterator<Item = Self> {
-        let sources: Vec<u32> = (0..LONGEST as u32)
-            .map(|n| n * Self::BITS)
-            .filter(|at| self.0 >> at & 3 != 0)
-            .collect();
-        (1..1u32 << sources.len()).map(move |subset| {
-            let keep = |n: usize| subset >> n & 1 == 0;
-            let mask = sources
-                .iter()
-                .enumerate()
-                .filter(|(n, _)| !keep(*n))
-                .fold(0, |mask, (_, at)| mask | 3u64 << at);
-            Self(self.0 & !mask)
-        })
+    /// The same in weaker forms, the weakest last, each with how many members
+    /// are weaker: more operands, or all of them from memory.
+    fn weaker(members: &[(Kind, u8)]) -> Vec<(Self, u8)> {
+        let mut all = vec![(Self(0), 0)];
+        for &(kind, source) in members {
+            let mut forms = vec![(kind, source)];
+            if let Some(weaker) = kind.weaker() {
+                forms.push((weaker, source));
+            }
+            if source != 0 {
+                forms.extend_from_within(..);
+                let half = forms.len() / 2;
+                for form in &mut forms[half..] {
+                    form.1 = 0;
+                }
+            }
+            all = all
+                .into_iter()
+                .flat_map(|(sequence, weaker)| {
+                    forms.iter().map(move |form| {
+                        let same = *form == (kind, source);
+                        (sequence.then(form.0, form.1), weaker + u8::from(!same))
+                    })
+                })
+                .collect();
+        }
+        all.sort_by_key(|(_, weaker)| *weaker);
+        all
     }
 }
 
+/// A handler, and how many members of its sequence it executes in a weaker
+/// form than it might.
+type Found = Option<(Handler, u8)>;
+type Map<T> = HashMap<u64, T, BuildHasherDefault<AddressHasher>>;
+
 /// The sequences that have a handler, for one [`Base`].
-pub(crate) struct Fusion(HashMap<u64, Handler, BuildHasherDefault<AddressHasher>>);
+pub(crate) struct Fusion {
+    handlers: Map<Handler>,
+    /// What was found for sequences asked for.
+    found: RwLock<Map<Found>>,
+}
 
 impl Fusion {
     fn new<X: Base>() -> Self {
-        Self(
-            fused::sequences::<X>()
+        Self {
+            handlers: fused::sequences::<X>()
                 .into_iter()
                 .map(|(sequence, handler)| (sequence.0, handler))
                 .collect(),
-        )
+            found: RwLock::default(),
+        }
     }
 
     pub(crate) fn rv32() -> &'static Self {
@@ -204,33 +253,44 @@ impl Fusion {
         FUSION.get_or_init(Self::new::<User64>)
     }
 
-    fn find(&self, sequence: Sequence) -> Option<Handler> {
-        let exact = self.0.get(&sequence.0);
-        exact
-            .or_else(|| sequence.weaker().find_map(|weaker| self.0.get(&weaker.0)))
-            .copied()
+    fn find(&self, members: &[(Kind, u8)]) -> Found {
+        let key = Sequence::new(members).0;
+        let known = self.found.read().unwrap_or_else(|e| e.into_inner());
+        if let Some(found) = known.get(&key) {
+            return *found;
+        }
+        drop(known);
+        let found = Sequence::weaker(members)
+            .into_iter()
+            .find_map(|(sequence, weaker)| Some((*self.handlers.get(&sequence.0)?, weaker)));
+        let mut known = self.found.write().unwrap_or_else(|e| e.into_inner());
+        known.insert(key, found);
+        found
     }
 
     /// Replaces the handlers of the first operations of sequences, so that the
     /// whole block takes as few handlers as there can be.
     pub(crate) fn fuse(&self, slots: &mut [Slot], notes: &Notes) {
+        /// What a handler costs, in weaker members.
+        const HANDLER: u16 = 16;
         let notes = &notes.of;
         let len = notes.len();
-        // From each slot to the end: how many handlers, and the first's.
+        // From each slot to the end: the cost, the first handler, and how many
+        // slots are its.
         let mut best: Vec<(u16, Option<Handler>, usize)> = vec![(0, None, 0); len + 1];
         for at in (0..len).rev() {
-            best[at] = (best[at + 1].0 + 1, None, 1);
-            let mut sequence = Sequence(0);
+            best[at] = (best[at + 1].0 + HANDLER, None, 1);
+            let mut members = [(Kind::Addi, 0); LONGEST];
             for (n, note) in notes[at..].iter().take(LONGEST).enumerate() {
                 let Some(kind) = note.kind else { break };
                 let source = if note.from >= at { note.source } else { 0 };
-                sequence = sequence.then(kind, source);
-                let end = at + n + 1;
-                if n > 0
-                    && best[end].0 + 1 < best[at].0
-                    && let Some(handler) = self.find(sequence)
+                members[n] = (kind, source);
+                let rest = best[at + n + 1].0 + HANDLER;
+                if rest <= best[at].0
+                    && let Some((handler, weaker)) = self.find(&members[..=n])
+                    && (rest + u16::from(weaker) < best[at].0 || n == 0)
                 {
-                    best[at] = (best[end].0 + 1, Some(handler), n + 1);
+                    best[at] = (rest + u16::from(weaker), Some(handler), n + 1);
                 }
             }
         }

@@ -44,12 +44,7 @@ pub(crate) trait Host: Format {
         None
     }
     /// `fma`: the host has an instruction for doubles.
-    fn mul_add(
-        _a: Self::Bits,
-        _b: Self::Bits,
-        _c: Self::Bits,
-        _fma: bool,
-    ) -> Option<Self::Bits> {
+    fn mul_add(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits, _fma: bool) -> Option<Self::Bits> {
         None
     }
     fn mul_add_nx(_a: Self::Bits, _b: Self::Bits, _c: Self::Bits) -> Option<(Self::Bits, Flags)> {
@@ -123,8 +118,7 @@ fn double(a: u64, b: u64, c: u64, fma: bool) -> Option<u64> {
     let magnitude = r & !F64::SIGN;
     // Above the smallest normal number, which a tiny result may round to, and
     // finite.
-    let ordinary =
-        magnitude.wrapping_sub(F64::MIN_NORMAL + 1) < F64::INF - (F64::MIN_NORMAL + 1);
+    let ordinary = magnitude.wrapping_sub(F64::MIN_NORMAL + 1) < F64::INF - (F64::MIN_NORMAL + 1);
     ordinary.then_some(r)
 }
 

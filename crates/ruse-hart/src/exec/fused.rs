@@ -1,4 +1,4 @@
-//! Handlers that execute two to four operations in a row, and the table of the
+//! Handlers that execute up to four operations in a row, and the table of the
 //! sequences that have one.
 //!
 //! A taken indirect jump whose target varies costs the host about as much as
@@ -10,7 +10,6 @@
 
 use std::marker::PhantomData;
 
-use super::i::{beq, bge, bgeu, blt, bltu, bne, jal, jalr, jump};
 use super::{Last, Step, d, general, i, m};
 use crate::base::{Acc, Base};
 use crate::engine::{Cursor, Handler};
@@ -53,6 +52,10 @@ macro_rules! member {
     };
 }
 
+fn one<X: Base, A: End>(h: &mut Hart, c: Cursor) -> Cursor {
+    A::end::<X>(h, c, 0)
+}
+
 fn two<X: Base, A: Member, B: End>(h: &mut Hart, c: Cursor) -> Cursor {
     let acc = member!(A X h c 0);
     B::end::<X>(h, c.next(), acc)
@@ -84,6 +87,9 @@ macro_rules! source {
 }
 
 macro_rules! handler {
+    ($x:ident $a:ty) => {
+        one::<$x, $a>
+    };
     ($x:ident $a:ty, $b:ty) => {
         two::<$x, $a, $b>
     };
@@ -98,46 +104,52 @@ macro_rules! handler {
 /// The type that executes a kind of operation.
 macro_rules! step {
     (Add) => {
-        general::add
+        i::add
+    };
+    (Addi) => {
+        i::addi
+    };
+    (Addiw) => {
+        i::addiw
     };
     (Addw) => {
-        general::addw
+        i::addw
     };
     (And) => {
-        general::and
+        i::and
+    };
+    (Andi) => {
+        i::andi
     };
     (Auipc) => {
         i::auipc
     };
     (Beq) => {
-        beq
+        i::beq
+    };
+    (Beqz) => {
+        general::beqz
     };
     (Bge) => {
-        bge
+        i::bge
     };
     (Bgeu) => {
-        bgeu
+        i::bgeu
     };
     (Blt) => {
-        blt
+        i::blt
     };
     (Bltu) => {
-        bltu
+        i::bltu
     };
     (Bne) => {
-        bne
+        i::bne
+    };
+    (Bnez) => {
+        general::bnez
     };
     (Call) => {
-        jal
-    };
-    (FaddD) => {
-        d::fadd_d
-    };
-    (FleD) => {
-        d::fle_d
-    };
-    (FltD) => {
-        d::flt_d
+        i::jal
     };
     (FmaddD) => {
         d::fmadd_d
@@ -157,14 +169,14 @@ macro_rules! step {
     (FsubD) => {
         d::fsub_d
     };
+    (Inc) => {
+        general::inc
+    };
     (Jalr) => {
-        jalr
+        i::jalr
     };
     (Jump) => {
-        jump
-    };
-    (Lb) => {
-        i::lb
+        i::jump
     };
     (Lbu) => {
         i::lbu
@@ -178,11 +190,11 @@ macro_rules! step {
     (Lhu) => {
         i::lhu
     };
+    (Li) => {
+        general::li
+    };
     (Lw) => {
         i::lw
-    };
-    (Lwu) => {
-        i::lwu
     };
     (Mul) => {
         m::mul
@@ -190,8 +202,11 @@ macro_rules! step {
     (Mulw) => {
         m::mulw
     };
+    (Mv) => {
+        general::mv
+    };
     (Or) => {
-        general::or
+        i::or
     };
     (Sb) => {
         i::sb
@@ -203,28 +218,37 @@ macro_rules! step {
         i::sh
     };
     (Sll) => {
-        general::sll
+        i::sll
     };
-    (Sllw) => {
-        general::sllw
+    (Slli) => {
+        i::slli
+    };
+    (Slliw) => {
+        i::slliw
     };
     (Slt) => {
-        general::slt
+        i::slt
     };
-    (Sltu) => {
-        general::sltu
+    (Slti) => {
+        i::slti
     };
-    (Sra) => {
-        general::sra
+    (Sltiu) => {
+        i::sltiu
     };
-    (Sraw) => {
-        general::sraw
+    (Srai) => {
+        i::srai
+    };
+    (Sraiw) => {
+        i::sraiw
     };
     (Srl) => {
-        general::srl
+        i::srl
     };
-    (Srlw) => {
-        general::srlw
+    (Srli) => {
+        i::srli
+    };
+    (Srliw) => {
+        i::srliw
     };
     (Sub) => {
         i::sub
@@ -236,7 +260,10 @@ macro_rules! step {
         i::sw
     };
     (Xor) => {
-        general::xor
+        i::xor
+    };
+    (Xori) => {
+        i::xori
     };
 }
 
@@ -252,316 +279,547 @@ macro_rules! sequences {
     };
 }
 
-// By how often programs execute them (see `examples/sequences.rs`): a kind,
-// and which of its source registers is the result before it.
+// By how often programs execute them (see `examples/sequences.rs`), and common
+// pairs: a kind, and which of its source registers is the result before it.
 sequences! {
+    Beqz;
+    Bnez;
+    Inc;
+    Li;
+    Mv;
     Add Add;
-    Add Addw;
-    Add And;
-    Add Auipc;
+    Add Add.1;
+    Add Addi;
+    Add Addi.1;
+    Add Andi;
+    Add Andi.1;
     Add Beq;
     Add Beq.1;
+    Add Beqz;
+    Add Beqz.1;
     Add Bge;
-    Add Bgeu.1;
-    Add Blt;
+    Add Bltu;
     Add Bne;
-    Add Jump;
+    Add Bne.1;
+    Add Bnez;
+    Add Bnez.1;
     Add Call;
     Add Jalr;
     Add Jalr.1;
-    Add Lbu;
+    Add Jump;
     Add Ld;
+    Add Ld.1;
+    Add Lw;
+    Add Lw.1;
+    Add Sb.1;
+    Add Sb.2;
+    Add Sd;
     Add Sd.1;
-    Add Sll.1;
-    Add Srl;
+    Add Sd.2;
+    Add Slli;
+    Add Slli.1;
     Add Sub.1;
-    Add Subw;
+    Add Sw;
+    Add Sw.1;
+    Add Sw.2;
+    Addi Add;
+    Addi Add.1;
+    Addi Addi;
+    Addi Addi.1;
+    Addi Andi;
+    Addi Andi.1;
+    Addi Beq;
+    Addi Beq.1;
+    Addi Beqz;
+    Addi Beqz.1;
+    Addi Bne;
+    Addi Bne.1;
+    Addi Bnez;
+    Addi Bnez.1;
+    Addi Call;
+    Addi Jalr;
+    Addi Jalr.1;
+    Addi Jump;
+    Addi Ld;
+    Addi Ld.1;
+    Addi Lhu.1;
+    Addi Lw;
+    Addi Lw.1;
+    Addi Mv;
+    Addi Sb.2;
+    Addi Sd;
+    Addi Sd.1;
+    Addi Sd.2;
+    Addi Slli;
+    Addi Slli.1;
+    Addi Subw;
+    Addi Sw;
+    Addi Sw.1;
+    Addi Sw.2;
+    Addiw Andi.1;
+    Addiw Beqz.1;
+    Addiw Bltu;
     Addw Addw;
-    Addw And.1;
-    Addw Beq.1;
-    Addw Bltu;
     Addw Bltu.1;
-    Addw Jump;
-    Addw Call;
     Addw Sw.2;
-    And Add;
     And And;
-    And Beq;
-    And Sll.1;
-    And Sllw.1;
-    And Srl;
+    And Xor;
+    Andi Add;
+    Andi Add.1;
+    Andi Addi;
+    Andi Addi.1;
+    Andi Andi;
+    Andi Andi.1;
+    Andi Beq;
+    Andi Beq.1;
+    Andi Beqz;
+    Andi Beqz.1;
+    Andi Bne;
+    Andi Bne.1;
+    Andi Bnez;
+    Andi Bnez.1;
+    Andi Call;
+    Andi Inc;
+    Andi Jalr;
+    Andi Jalr.1;
+    Andi Jump;
+    Andi Ld;
+    Andi Ld.1;
+    Andi Li;
+    Andi Lw;
+    Andi Lw.1;
+    Andi Sb.2;
+    Andi Sd;
+    Andi Sd.1;
+    Andi Sd.2;
+    Andi Slli;
+    Andi Slli.1;
+    Andi Slliw.1;
+    Andi Srli;
+    Andi Sw;
+    Andi Sw.1;
+    Andi Sw.2;
+    Auipc Inc.1;
     Auipc Ld.1;
-    FltD Beq.1;
     FmaddD Bne;
     FmulD FmulD;
-    FmvDX Add;
-    FnmsubD Sd.2;
+    FmvDX Mv;
+    FsubD Sd.2;
+    Inc Addiw;
+    Inc Andi;
+    Inc Bne.1;
+    Inc Inc;
+    Inc Lbu.1;
+    Inc Ld;
+    Inc Li;
+    Inc Sd.1;
+    Lbu Add;
+    Lbu Add.1;
+    Lbu Addi;
+    Lbu Addi.1;
+    Lbu Andi;
+    Lbu Andi.1;
     Lbu Beq;
     Lbu Beq.1;
+    Lbu Beqz;
+    Lbu Beqz.1;
     Lbu Bne;
-    Lbu Lbu;
+    Lbu Bne.1;
+    Lbu Bnez;
+    Lbu Bnez.1;
+    Lbu Call;
+    Lbu Jalr;
+    Lbu Jalr.1;
+    Lbu Jump;
+    Lbu Ld;
+    Lbu Ld.1;
+    Lbu Lw;
+    Lbu Lw.1;
+    Lbu Sd;
+    Lbu Sd.1;
+    Lbu Slli;
+    Lbu Slli.1;
+    Lbu Sw;
+    Lbu Sw.1;
     Ld Add;
-    Ld Addw;
+    Ld Add.1;
+    Ld Addi;
+    Ld Addi.1;
+    Ld Addiw;
+    Ld Andi;
+    Ld Andi.1;
     Ld Beq;
+    Ld Beq.1;
+    Ld Beqz;
+    Ld Beqz.1;
     Ld Blt.2;
+    Ld Bne;
+    Ld Bne.1;
+    Ld Bnez;
+    Ld Bnez.1;
+    Ld Call;
+    Ld Inc;
+    Ld Jalr;
+    Ld Jalr.1;
+    Ld Jump;
     Ld Ld;
+    Ld Ld.1;
     Ld Lw;
+    Ld Lw.1;
     Ld Sd;
-    Ld Sll;
+    Ld Sd.1;
+    Ld Slli;
+    Ld Slli.1;
+    Ld Sw;
+    Ld Sw.1;
     Lh Bne.1;
-    Lh Lh;
     Lhu Jump;
-    Lhu Call;
+    Li Addiw;
+    Li Beq;
+    Li Beq.1;
+    Li Beqz;
+    Li Bgeu.1;
+    Li Jalr;
+    Li Jump;
+    Li Lbu;
+    Li Sd;
     Lw Add;
-    Mul Srl.1;
-    Mulw Lbu;
-    Or Add;
-    Sb Addw;
+    Lw Add.1;
+    Lw Addi;
+    Lw Addi.1;
+    Lw Andi;
+    Lw Andi.1;
+    Lw Beq;
+    Lw Beq.1;
+    Lw Beqz;
+    Lw Beqz.1;
+    Lw Bne;
+    Lw Bne.1;
+    Lw Bnez;
+    Lw Bnez.1;
+    Lw Call;
+    Lw Jalr;
+    Lw Jalr.1;
+    Lw Jump;
+    Lw Ld;
+    Lw Ld.1;
+    Lw Lw;
+    Lw Lw.1;
+    Lw Sd;
+    Lw Sd.1;
+    Lw Slli;
+    Lw Slli.1;
+    Lw Sw;
+    Lw Sw.1;
+    Mul Addi;
+    Mulw Sraiw.1;
+    Mv Add;
+    Mv Bge;
+    Mv Blt;
+    Mv Bnez;
+    Mv Call;
+    Mv Jump;
+    Mv Mv;
     Sb Bne;
     Sd Add;
+    Sd Addi;
+    Sd Andi;
+    Sd Beq;
+    Sd Beqz;
     Sd Bne;
-    Sd Jump;
+    Sd Bnez;
     Sd Call;
     Sd Jalr;
+    Sd Jump;
     Sd Ld;
+    Sd Lw;
     Sd Sd;
-    Sh Beq;
-    Sh Bne;
-    Sh Sh;
-    Sll Add.1;
-    Sll Srl.1;
-    Sllw Lw;
-    Sllw Sllw;
-    Sllw Srlw;
-    Srl Bne;
-    Srl Xor.1;
-    Sub Add;
-    Sub Beq;
-    Sub Sra.1;
-    Sub Sub;
+    Sd Slli;
+    Sd Sw;
+    Slli Add;
+    Slli Add.1;
+    Slli Addi;
+    Slli Addi.1;
+    Slli Andi;
+    Slli Andi.1;
+    Slli Beq;
+    Slli Beq.1;
+    Slli Beqz;
+    Slli Beqz.1;
+    Slli Bne;
+    Slli Bne.1;
+    Slli Bnez;
+    Slli Bnez.1;
+    Slli Call;
+    Slli Jalr;
+    Slli Jalr.1;
+    Slli Jump;
+    Slli Ld;
+    Slli Ld.1;
+    Slli Lw;
+    Slli Lw.1;
+    Slli Sb.2;
+    Slli Sd;
+    Slli Sd.1;
+    Slli Sd.2;
+    Slli Slli;
+    Slli Slli.1;
+    Slli Srli.1;
+    Slli Sw;
+    Slli Sw.1;
+    Slli Sw.2;
+    Slliw Lw;
+    Srli Andi.1;
+    Srli Beqz.1;
+    Srli Bne;
+    Srli Bnez;
+    Srli Xor.1;
+    Srliw Or.1;
+    Sub Beqz;
+    Sub Mv;
+    Sub Srai.1;
     Subw Jalr;
-    Xor Addw;
-    Add Add Add;
-    Add Add Beq;
-    Add Add Bgeu;
-    Add Add Blt;
-    Add Add Bltu;
-    Add Add Bne;
-    Add Add Jump;
-    Add Add Call;
-    Add Add Sd;
-    Add Addw Beq;
-    Add And Beq;
-    Add And.1 Srl;
-    Add Auipc Add.1;
-    Add Ld Bne.1;
-    Add Ld.1 Sd;
-    Add Srl And.1;
-    Addw Add Bne;
-    Addw Add Jump;
-    Addw Add Call;
-    Addw And.1 Bgeu.2;
-    Addw Srlw Bne;
-    Addw Sw.2 Beq.1;
-    Addw Xor Beq;
-    And Add.1 And;
-    And Add Bltu;
-    And And Addw;
-    And And Bne;
-    And Auipc Add.1;
-    And Sll.1 Add.1;
-    And Sll.1 Bgeu;
-    And Sll.1 Mul;
-    And Sllw.1 Sll;
-    And Srl Bgeu;
+    Sw Sw;
+    Xori Or;
+    Add Addi Lbu;
+    Add Andi.1 Srli;
+    Add Inc Bnez;
+    Add Ld Ld;
+    Add Mv Call;
+    Add Sd.2 Jump;
+    Add Sub Beqz;
+    Addi Addi Addi;
+    Addi Addi Bne;
+    Addi Addi Jump;
+    Addi Addi Sd;
+    Addi Auipc Inc.1;
+    Addi Sh.1 Sb.1;
+    Addi Slli.1 Add.1;
+    Addiw Add Bne;
+    Addiw Andi.1 Bgeu.2;
+    Addiw Inc Bne;
+    Addiw Inc Bne.1;
+    Addiw Mv Call;
+    Addiw Sb.2 Call;
+    Addiw Srliw Bnez;
+    Addiw Sub.1 Sltiu.1;
+    Addiw Sw.2 Beqz.1;
+    Addiw Xor Beqz;
+    Addw Xor Sh;
+    And Sd.2 Jump;
+    And Slli.1 And;
+    And Slli.1 Bgeu;
+    Andi Andi Bnez;
+    Andi Auipc Inc.1;
+    Andi Ld Ld;
+    Andi Slli.1 Ld;
+    Andi Slli.1 Mul;
+    Andi Slliw.1 Slli;
+    Andi Srli Bgeu;
+    Andi Sub.2 Beqz;
     Auipc Ld.1 Jump;
-    Auipc Ld.1 Call;
     Auipc Ld.1 Mul.1;
     FmaddD Sd.2 Bne;
-    FmulD Add Add;
-    FmvDX Add Add;
-    FnmsubD Sd.2 Bne;
-    FsgnjD FmvDX Add;
-    Lbu Add Add;
-    Lbu Add Beq;
-    Lbu Add Bgeu.1;
-    Lbu Add Jump;
-    Lbu Add Call;
-    Lbu Addw Xor;
-    Lbu Lbu Jump;
+    FsgnjD FmvDX Mv;
+    Inc Add Bltu;
+    Inc Addi Bne;
+    Inc Andi Beqz;
+    Inc Inc Bne;
+    Inc Mv Add;
+    Inc Mv Bgeu;
+    Inc Mv Jump;
+    Inc Mv Mv;
+    Lbu Addiw Xor;
+    Lbu Inc Beqz;
+    Lbu Inc Inc;
     Lbu Lbu Call;
-    Ld Add Add;
-    Ld Add Beq;
-    Ld Add Beq.1;
-    Ld Add Bge;
-    Ld Add Blt;
-    Ld Add Bne;
+    Lbu Li Bgeu.1;
+    Lbu Li Jump;
     Ld Add.1 Jump;
-    Ld Add.1 Call;
-    Ld Add Jalr;
-    Ld Add Ld;
-    Ld Add Sd;
-    Ld Addw Beq;
-    Ld FltD.1 Beq.1;
-    Ld Ld Add;
-    Ld Ld And;
-    Ld Ld Bge.2;
-    Ld Sllw Addw.1;
+    Ld Add.1 Sd.2;
+    Ld Addi Sd;
+    Ld Addiw Beqz;
+    Ld Andi Slli.1;
+    Ld Inc Beq;
+    Ld Inc Jalr;
+    Ld Inc Sd;
+    Ld Ld Inc;
+    Ld Ld Xor.1;
+    Ld Li Beq.1;
+    Ld Mv Bge.1;
+    Ld Mv.1 Call;
     Lh Lh Blt.1;
-    Lhu Add Subw;
     Lhu Ld Ld;
-    Lw Add Ld;
-    Lw Addw.1 Sw.2;
+    Lhu Lhu Addw;
+    Li Mv Beq;
+    Li Mv Bgeu;
+    Li Subw Bne;
+    Lw Addiw.1 Sw.2;
     Lw And Xor;
+    Lw Li Bge.1;
     Lw Lw Lw;
-    Lw Subw Sllw.1;
-    Mul Add Srl;
+    Mul Srli.1 Sub.2;
+    Mul Srli.1 Xor.1;
     Mulw Addw.1 Bne;
-    Sb Add Bne.1;
-    Sd Add Addw;
-    Sd Add Bne;
-    Sd Add Sd;
-    Sd Add Sh.1;
+    Mv Inc Bnez;
+    Mv Inc Sd;
+    Mv Ld Bnez.1;
+    Mv Ld.1 Sd;
+    Mv Mv Beqz;
+    Mv Mv Blt.2;
+    Mv Mv Li;
+    Mv Mv Mv;
+    Sb Inc Bne.1;
+    Sd Addi Addi;
+    Sd Inc Bne.1;
+    Sd Mv Bnez;
+    Sd Sd Ld;
     Sd Sd Sd;
-    Sd Sw Sw;
-    Sll Add Add;
-    Sll Add.1 Add;
-    Sll Add.1 Ld.1;
-    Sll Add.1 Lw.1;
-    Sll Srl.1 Add.1;
-    Sllw Addw Xor;
-    Sllw Sllw Srlw;
-    Slt Add.1 Jalr;
+    Slli Add.1 Bge;
+    Slli Add.1 Ld.1;
+    Slli Add.1 Lw.1;
+    Slli Inc.1 Add.1;
+    Slli Mv Add;
+    Slli Srli.1 Add.1;
+    Slliw Addw Xor;
+    Slliw Or.1 Sw.2;
+    Slliw Slliw Srliw;
+    Slt Add.1 Jump;
     Slt Addw.1 Jump;
-    Slt Addw.1 Call;
-    Sra Add.1 Sll.1;
-    Sraw And And;
-    Srl Add Jump;
-    Srl Add Call;
-    Srl And.1 And;
+    Slti Inc.1 Jalr;
+    Sraiw Andi Andi;
+    Srl Sd.2 Jump;
     Srl Sll Or.1;
-    Srl Sra And.1;
-    Srl Xor.1 Mul.1;
-    Srlw Or.1 Srlw;
-    Sub Add Bltu;
-    Sub And Sll.1;
+    Srli And.1 Andi;
+    Srli Mv Call;
+    Srli Sh.2 Beq;
+    Srli Xor.1 Mul.1;
+    Srli Xor.1 Slli.1;
+    Srliw Or Slliw;
+    Sub Mv Bltu;
     Sub Sd.2 Jump;
-    Sub Sd.2 Call;
     Sub Sub Bge.2;
     Sw Sw Jalr;
-    Sw Sw Sw;
-    Xor Add Bne;
-    Xor And.1 Srl;
-    Xor Or Xor;
-    Add Add Add Add;
-    Add Add Add And.1;
-    Add Add Add Beq;
-    Add Add Add Bgeu;
-    Add Add Add Bne;
-    Add Add Add Jump;
-    Add Add Add Call;
-    Add Add FmvDX Add;
-    Add Add Lbu Sll;
-    Add Add.1 Ld.1 Add;
-    Add Add Mulw Sraw.1;
-    Add Add Sd Add;
-    Add Add Sd Jump;
-    Add Add Sd Call;
-    Add Addw Addw Bne;
-    Add And Sd.2 Jump;
-    Add And Sd.2 Call;
-    Add Auipc Add.1 Jump;
-    Add Auipc Add.1 Call;
-    Add Auipc Add.1 Sd;
-    Add Lbu Add Bne;
-    Add Ld Add Bne;
-    Add Ld.1 Ld Add;
-    Add Lw.1 Add Sll.1;
-    Add Sd.1 Add Sd;
-    Add Sd.1 Ld Sd;
-    Add Sll.1 Add.1 Sd.1;
-    Add Srl Sd.2 Jump;
-    Add Srl Sd.2 Call;
-    Add Srl Sub.2 And.1;
+    Xor Andi.1 Srli;
+    Xor Srli.1 Xor.1;
+    Add Add Ld Ld;
+    Add Add Ld.1 Ld;
+    Add Ld Inc Jalr;
+    Add Ld.1 Inc Bnez;
     Add Sub.1 Sb.1 Bne;
-    Add Subw And Beq;
-    Addw Add Add Bne;
+    Addi Auipc Inc.1 Call;
+    Addi Ld Addi Jalr;
+    Addi Ld.1 Ld Inc;
+    Addi Li Addi Beq;
+    Addi Li Li Call;
+    Addi Lw.1 Li Slli.1;
+    Addi Slli.1 Add.1 Sd.1;
+    Addi Srli Sub.2 And.1;
+    Addiw Addiw Andi Andi;
+    Addiw Inc Inc Bne;
+    Addiw Slli.1 Srli.1 Add.1;
+    Addw Addiw.1 Sw.2 Jalr;
     Addw Addw Addw Addw;
-    Addw Addw And And;
-    Addw Addw.1 Sw.2 Jalr;
-    Addw Sd Sd Sd;
-    Addw Sll.1 Srl.1 Add.1;
-    Addw Sw.2 Add Bne.1;
     Addw Xor Addw Addw;
+    Addw Xor Addw.1 Sw.2;
+    Addw Xor Or Xor;
     And Add.1 And Beq;
-    And And Sll Sll;
-    And Sll.1 Add.1 Add.1;
-    And Xor Xor Srlw;
-    FnmsubD Add Add Add;
-    FsgnjD Addw Add Jump;
-    FsgnjD Addw Add Call;
+    Andi Add Inc.1 Mv;
+    Andi Li Li Subw;
+    Andi Slli.1 Addi.1 Add.1;
+    Andi Slli.1 Inc.1 Add.1;
+    Auipc Ld.1 Ld.1 Sd.2;
+    Auipc Ld.1 Mul.1 Mv;
+    FmvDX Mv Mv Li;
+    FsgnjD Addiw Mv Call;
     FsubD Sd.2 FmaddD.1 Bne;
-    Lbu Add Add Beq;
-    Lbu Add Add Bne;
-    Lbu Addw Sw.2 Bne;
+    Inc Add.1 Ld.1 Beqz;
+    Inc Add.1 Sd.1 Jump;
+    Inc Addw Addw Bne;
+    Inc Auipc Inc.1 Sd;
+    Inc Inc FmaddD Bne;
+    Inc Inc FnmsubD Sd.2;
+    Inc Inc Sd Jump;
+    Inc Ld Li Bne;
+    Inc Mv Inc Beqz;
+    Inc Sd.1 Ld Sd;
+    Inc Sd.1 Li Sd;
+    Inc Subw Sh.2 Bne;
+    Lbu Addiw Sw.2 Bnez;
+    Lbu Inc Add.1 Sb.1;
+    Lbu Inc Inc Beq;
     Lbu Lbu Lbu Lbu;
-    Lbu Sd Sd Sd;
-    Lbu Sll Srl.1 Bne;
-    Ld Add Add Beq;
-    Ld Add Add Bge;
-    Ld Add Ld Ld;
-    Ld Add Sd Beq;
-    Ld Add Sd Jump;
-    Ld Add Sd Call;
+    Lbu Li Inc Bnez;
+    Ld Add Ld Sd;
+    Ld Addi Sd Jump;
+    Ld And.1 Li Beq.1;
     Ld FmaddD Sd.2 Bne;
-    Ld Ld Add Add;
-    Ld Ld Add Addw;
-    Ld Ld Add FmulD;
-    Ld Ld Ld Add;
+    Ld Ld Addi Addi;
+    Ld Ld Addi Mv;
+    Ld Ld Inc FmulD;
+    Ld Ld Inc Inc;
     Ld Ld Ld Ld;
-    Ld Sd Add Bne;
+    Ld Ld Li Inc;
+    Ld Mv Inc Inc;
+    Ld Mv Ld Ld;
+    Ld Mv Mv Beqz;
+    Ld Mv Mv Bge;
+    Ld Mv Sd Beqz;
+    Ld Sd Inc Sd.2;
     Ld Sd Ld Sd;
-    Ld Sll Add.1 Bge;
+    Ld Slli Ld Add;
+    Lh Lh Inc Inc;
     Lh Lh Subw.2 Jalr;
-    Lhu Addw Addw Xor;
-    Lw And Addw.1 Jump;
-    Lw And Addw.1 Call;
-    Lw Lw Lw Srlw;
+    Li Addi Inc And.1;
+    Li Lbu Inc Bnez;
+    Li Li Addi Call;
+    Li Li Inc Jump;
+    Li Mv Mv Bgeu;
+    Li Mv Mv Mv;
+    Lw Andi Addw.1 Call;
+    Lw Ld Lw Addiw;
+    Lw Lw Lw Srliw;
     Lw Lw Sd Sd;
-    Mul Srl.1 Sub.2 And.1;
-    Mul Srl.1 Xor.1 Beq;
-    Mul Srl.1 Xor.1 Bne;
-    Or Or.1 Sllw Or.1;
-    Or Sllw Xor Or;
-    Sb Add And.1 Bne.1;
-    Sb Sd Sd Sd;
-    Sd Add Add Blt;
-    Sd Add Addw Srl;
-    Sd Add Sd.2 Add;
-    Sd Sd Sd Lw;
+    Lw Mv Ld Lbu;
+    Lw Mv Mv Mv;
+    Lw Subw Slliw.1 Subw.1;
+    Mul Srli.1 Xor.1 Beqz;
+    Mv Addiw.1 Sub.1 Sltiu.1;
+    Mv Mv Mv Bnez;
+    Mv Mv Sd Call;
+    Mv Mv Sd Sd;
+    Sb Inc Andi.1 Bnez.1;
+    Sd Inc Inc Beqz;
+    Sd Inc Inc Blt;
+    Sd Inc Li Li;
+    Sd Li Inc Srli;
+    Sd Mv Mv Call;
     Sd Sd Sd Sd;
     Sd Sd Sd Sw;
-    Sll Add Add Ld;
-    Sll Add.1 Add.1 Ld.1;
-    Sll Add.1 Add.1 Lw.1;
-    Sll Add.1 Ld.1 Beq.1;
-    Sll Srl.1 Add.1 Sb.1;
-    Sll Srl Or.1 Add;
-    Sll Srl.1 Srl Bne;
-    Sll Xor.1 Srl.1 Xor.1;
-    Sllw FltD Addw Sll.1;
-    Sllw Srlw Or Or;
-    Srl Xor.1 Mul.1 Sh;
-    Srl Xor.1 Sll.1 Xor.1;
-    Srlw Sllw Sllw Srlw;
-    Sub Add Add Add;
-    Sub And.1 Sub.2 Beq;
-    Sub Sltu.1 Add.1 Bne.1;
-    Subw Add Subw Bne;
-    Sw Add Add Bne;
-    Sw Addw Sb.2 Jump;
-    Sw Addw Sb.2 Call;
+    Sh Sd Inc Addiw;
+    Sh Slli Inc Inc;
+    Sll Srl Or.1 Addi;
+    Sll Srl Or.1 Inc;
+    Slli Add.1 Inc Ld;
+    Slli Add.1 Ld.1 Beqz.1;
+    Slli Addi.1 Add.1 Lw.1;
+    Slli Inc.1 Add.1 Bne;
+    Slli Slli Inc Inc;
+    Slli Srli.1 Add.1 Sb.1;
+    Slli Srli.1 Srli Bnez;
+    Slliw Slliw Or.1 Or.1;
+    Slliw Srliw Or Or;
+    Srai Add.1 Slli.1 Slli;
+    Srli Slli.1 Add.1 Ld.1;
+    Srli Srai Andi.1 Inc.1;
+    Srli Sub.2 And.1 Bnez.1;
+    Srli Xor.1 Slli.1 Xor.1;
+    Srliw Slliw Slliw Srliw;
+    Sub Andi.1 Sub.2 Beqz;
+    Sw Sw Sd Call;
     Sw Sw Sw Sd;
-    Xor Srlw Addw Xor;
-    Xor Srlw Or Or;
+    Sw Sw Sw Sw;
+    Xor Addw Xor Srliw;
+    Xor Srliw Or Or;
+    Xor Srliw Slliw Srliw;
 }
