@@ -171,8 +171,20 @@ struct Generator<'a> {
     float: Vec<Opcode>,
     memory: Vec<Opcode>,
     atomic: Vec<Opcode>,
+    /// Only what compilers use most, on few registers: such as the hart
+    /// executes together.
+    dense: bool,
     items: Vec<Item>,
 }
+
+/// What compilers use most, without memory and control flow.
+const FREQUENT: [Opcode; 30] = [
+    Addi, Addi, Addi, Add, Add, Lui, Auipc, Sub, And, Andi, Or, Ori, Xor, Xori, Sll, Slli, Srl,
+    Srli, Sra, Srai, Slt, Slti, Sltu, Sltiu, Mul, FaddD, FsubD, FmulD, FmaddD, FltD,
+];
+const FREQUENT_64: [Opcode; 10] = [
+    Addiw, Addiw, Addw, Subw, Slliw, Srliw, Sraiw, Sllw, Srlw, Mulw,
+];
 
 impl Body {
     /// A random body of about `length` items.
@@ -211,6 +223,7 @@ impl Body {
             }),
             rng,
             place,
+            dense: false,
             items: Vec::new(),
         };
         while generator.items.len() < length {
@@ -373,15 +386,17 @@ fn short(half: u16, offset: i32) -> u16 {
 impl Generator<'_> {
     /// A register of the body's own, not `x0`.
     fn own(&mut self) -> u8 {
-        1 + self.rng.below(FREE - 1) as u8
+        let free = if self.dense { 5 } else { FREE - 1 };
+        1 + self.rng.below(free) as u8
     }
 
     fn any(&mut self) -> u8 {
-        self.rng.below(32) as u8
+        self.rng.below(if self.dense { 6 } else { 32 }) as u8
     }
 
     /// A straight stretch, or a loop of one. Branches stay inside.
     fn segment(&mut self) {
+        self.dense = self.rng.chance(50);
         let length = 4 + self.rng.below(24) as usize;
         let turns = if self.rng.chance(35) {
             self.rng.range(2, 24) as i32
@@ -404,7 +419,13 @@ impl Generator<'_> {
 
     /// One item, after which the segment has `left` more.
     fn item(&mut self, left: usize) {
-        let item = match self.rng.below(100) {
+        let choice = if self.dense {
+            // Computation, memory, branches.
+            self.rng.pick(&[0, 0, 0, 0, 0, 50, 50, 50, 75])
+        } else {
+            self.rng.below(100)
+        };
+        let item = match choice {
             0..20 => self.computation(0),
             20..36 => self.computation(1),
             36..48 => self.compressed(),
@@ -440,6 +461,7 @@ impl Generator<'_> {
     fn operands(&mut self, op: Opcode) -> Inst {
         let info = op.info();
         let rd = match info.rd {
+            RegClass::X if self.dense => self.any(),
             RegClass::X => self.rng.below(FREE) as u8,
             _ => self.any(),
         };
@@ -453,6 +475,7 @@ impl Generator<'_> {
             _ if self.place.xlen == Xlen::Rv32 && info.imm == ruse_isa::ImmKind::Shamt => {
                 self.rng.below(32) as i32
             }
+            Addi if self.dense => self.rng.range(-1, 1) as i32,
             _ => self.rng.next() as i32,
         };
         Inst {
@@ -469,6 +492,10 @@ impl Generator<'_> {
     /// `kind`: 0 integer, 1 floating point, else either.
     fn computation(&mut self, kind: u8) -> Item {
         let op = match kind {
+            _ if self.dense && self.place.xlen == Xlen::Rv64 && self.rng.chance(25) => {
+                self.rng.pick(&FREQUENT_64)
+            }
+            _ if self.dense => self.rng.pick(&FREQUENT),
             0 => self.rng.pick(&self.integer),
             1 => self.rng.pick(&self.float),
             _ => self.rng.pick(&self.plain),
