@@ -95,6 +95,9 @@ impl<'a> Measurement<'a> {
         // All programs in each round, and all engines in turns: what disturbs the
         // host for a while disturbs one sample of many, and each engine alike.
         for round in 0..self.args.rounds() {
+            if self.bar.is_hidden() {
+                eprintln!("round {} of {}", round + 1, self.args.rounds());
+            }
             for program in &setup.programs {
                 // Another engine goes first each time.
                 let count = setup.engines.len();
