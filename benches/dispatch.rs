@@ -1,118 +1,29 @@
 //! The hot dispatch loop: guest instructions a second, by kind of code.
 //!
 //! Every loop runs in M-mode without translation; what translation costs is
-//! in the bench `mmu`.
+//! in the bench `mmu`, and the same loops in user mode in `user`.
 
 mod guest;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use guest::{Code, hart};
-use ruse_isa::Opcode::{self, *};
+use guest::hart;
 
 /// Guest instructions an iteration.
 const QUANTUM: u64 = 100_000;
 
-fn bench(c: &mut Criterion, name: &str, code: &Code) {
-    let mut hart = hart(code, None);
-    for n in 9..16 {
-        hart.set_x(n, u64::from(n) * 0x1234_5677);
-        hart.set_f(n, (1.0 + f64::from(n) / 7.0).to_bits());
-    }
+fn loops(c: &mut Criterion) {
     let mut group = c.benchmark_group("dispatch");
     group.throughput(Throughput::Elements(QUANTUM));
-    group.bench_function(name, |b| b.iter(|| hart.run(QUANTUM)));
+    for (name, code) in guest::loops() {
+        let mut hart = hart(&code, None);
+        for n in 9..16 {
+            hart.set_x(n, u64::from(n) * 0x1234_5677);
+            hart.set_f(n, (1.0 + f64::from(n) / 7.0).to_bits());
+        }
+        group.bench_function(name, |b| b.iter(|| hart.run(QUANTUM)));
+    }
     group.finish();
 }
 
-fn integer(c: &mut Criterion) {
-    let mut code = Code::default();
-    code.op(Add, 10, 10, 11, 0)
-        .op(Xor, 12, 12, 10, 0)
-        .op(Slli, 13, 12, 0, 7)
-        .op(Addi, 14, 14, 0, 1)
-        .op(Sub, 15, 13, 14, 0)
-        .op(Srli, 11, 15, 0, 3)
-        .op(And, 9, 11, 12, 0)
-        .op(Sltu, 10, 9, 15, 0)
-        .op(Addiw, 12, 12, 0, -5)
-        .op(Mul, 13, 13, 14, 0)
-        .back_to(0);
-    bench(c, "integer", &code);
-}
-
-fn memory(c: &mut Criterion) {
-    let mut code = Code::default();
-    code.op(Ld, 10, 8, 0, 0)
-        .op(Addi, 10, 10, 0, 1)
-        .op(Sd, 0, 8, 10, 0)
-        .op(Lw, 11, 8, 0, 64)
-        .op(Sw, 0, 8, 11, 68)
-        .op(Lbu, 12, 8, 0, 128)
-        .op(Sb, 0, 8, 12, 129)
-        .op(Ld, 13, 8, 0, 256)
-        .op(Add, 13, 13, 10, 0)
-        .op(Sd, 0, 8, 13, 264)
-        .back_to(0);
-    bench(c, "memory", &code);
-}
-
-fn branch(c: &mut Criterion) {
-    // A linear congruential generator decides: hard to predict for the guest's
-    // code, and so for the host.
-    let mut code = Code::default();
-    code.op(Addi, 9, 0, 0, 1103)
-        .op(Mul, 10, 10, 9, 0)
-        .op(Addi, 10, 10, 0, 1235)
-        .op(Srli, 11, 10, 0, 17)
-        .op(Andi, 11, 11, 0, 1)
-        .op(Beq, 0, 11, 0, 8)
-        .op(Addi, 12, 12, 0, 1)
-        .op(Srli, 11, 10, 0, 23)
-        .op(Andi, 11, 11, 0, 1)
-        .op(Bne, 0, 11, 0, 8)
-        .op(Addi, 13, 13, 0, 1)
-        .back_to(0);
-    bench(c, "branch", &code);
-}
-
-fn call(c: &mut Criterion) {
-    let mut code = Code::default();
-    code.op(Jal, 1, 0, 0, 12)
-        .op(Jal, 1, 0, 0, 16)
-        .back_to(0)
-        .op(Addi, 10, 10, 0, 1)
-        .op(Jalr, 0, 1, 0, 0)
-        .op(Addi, 11, 11, 0, 1)
-        .op(Jalr, 0, 1, 0, 0);
-    bench(c, "call", &code);
-}
-
-fn float(c: &mut Criterion) {
-    let mut code = Code::default();
-    code.op(FaddD, 10, 10, 11, 0)
-        .op(FmulD, 12, 11, 13, 0)
-        .op(FsubD, 10, 10, 12, 0)
-        .op(FmulS, 14, 14, 15, 0)
-        .op(Fld, 9, 8, 0, 0)
-        .op(FaddD, 9, 9, 13, 0)
-        .op(Fsd, 0, 8, 9, 0)
-        .op(FdivD, 9, 11, 13, 0)
-        .back_to(0);
-    bench(c, "float", &code);
-}
-
-fn far(c: &mut Criterion) {
-    // Every jump leads to another page.
-    let mut code = Code::default();
-    for _ in 0..4 {
-        code.op(Addi, 10, 10, 0, 1).op(Jal, 0, 0, 0, 4096 - 4);
-        while code.here() % 4096 != 0 {
-            code.op(Opcode::Addi, 0, 0, 0, 0);
-        }
-    }
-    code.back_to(0);
-    bench(c, "far", &code);
-}
-
-criterion_group!(benches, integer, memory, branch, call, float, far);
+criterion_group!(benches, loops);
 criterion_main!(benches);

@@ -1,10 +1,16 @@
 //! A bare hart with RAM, and guest loops assembled in place.
 
+#![allow(dead_code, reason = "each bench uses a part")]
+
+mod loops;
+
 use std::sync::{Arc, Mutex};
 
 use ruse_bus::{Bus, Device, HartPins, Ram, VirtualClock};
 use ruse_hart::{Hart, HartConfig, Xlen};
 use ruse_isa::{Inst, Opcode, encode};
+
+pub use loops::loops;
 
 /// Guest-physical base of RAM, and of the code.
 pub const BASE: u64 = 0x8000_0000;
@@ -35,6 +41,11 @@ impl Code {
         4 * self.0.len() as i32
     }
 
+    /// The machine code.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
     /// Appends an endless loop back to `start`.
     pub fn back_to(&mut self, start: i32) -> &mut Self {
         let offset = start - self.here();
@@ -49,8 +60,7 @@ pub const DEVICE: u64 = 0x1000_0000;
 /// to [`DATA`], perhaps with a device at [`DEVICE`].
 pub fn hart(code: &Code, device: Option<Arc<Mutex<dyn Device>>>) -> Hart {
     let ram = Arc::new(Ram::new(BASE, 64 << 20).expect("RAM"));
-    let bytes: Vec<u8> = code.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-    ram.write(BASE, &bytes).expect("code fits");
+    ram.write(BASE, &code.bytes()).expect("code fits");
     let mut bus = Bus::new(ram);
     if let Some(device) = device {
         bus.map("device", DEVICE, 0x1000, device)

@@ -82,17 +82,16 @@ impl Hart {
         };
         let across = pa & (PAGE_SIZE - 1) == PAGE_SIZE - 2 && self.half(pa)? & 3 == 3;
         if across {
-            self.unlinked = Unlinked::NONE;
             let next = self.after(pc, 2);
-            match self.code_address(next)? {
-                Some(second) => key.second = second,
-                None => return self.single_here(),
-            }
+            let Some(second) = self.code_address(next)? else {
+                self.unlinked = Unlinked::NONE;
+                return self.single_here();
+            };
+            self.note_fetch(next);
+            key.second = second;
         }
         if let Some(cursor) = self.code.find(key) {
-            if !across {
-                self.code.remember_jump(pc, self.context_of(pc), cursor);
-            }
+            self.code.remember_jump(pc, self.context_of(pc), cursor);
             return Ok(cursor);
         }
         let mut builder = Builder::new(self.table(), pc, fs_off);
@@ -107,9 +106,7 @@ impl Hart {
         }
         let block = builder.finish();
         let cursor = self.code.insert(key, block);
-        if !across {
-            self.code.remember_jump(pc, self.context_of(pc), cursor);
-        }
+        self.code.remember_jump(pc, self.context_of(pc), cursor);
         Ok(cursor)
     }
 
@@ -238,9 +235,10 @@ impl Builder {
     }
 
     /// Whether the code `target` bytes from the block's start is on its page.
+    /// What begins at the last halfword may lie across two.
     fn near(&self, target: i32) -> bool {
         let at = self.start as i64 + i64::from(target);
-        (0..PAGE_SIZE as i64).contains(&at)
+        (0..PAGE_SIZE as i64 - 2).contains(&at)
     }
 
     /// Lowers one instruction; true if it always leaves the block.

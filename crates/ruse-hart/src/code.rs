@@ -90,10 +90,11 @@ struct Jump {
     ctx: u64,
 }
 
+/// All zero, so that a new cache costs what is used of it; no context is 0.
 const NO_JUMP: Jump = Jump {
-    pc: u64::MAX,
-    ctx: u64::MAX,
+    pc: 0,
     target: Cursor::LEAVE,
+    ctx: 0,
 };
 
 /// The decoded code of one hart.
@@ -115,11 +116,10 @@ pub(crate) struct Code {
 unsafe impl Send for Code {}
 
 impl Code {
+    #[allow(unsafe_code)]
     pub(crate) fn new() -> Self {
-        let jumps = vec![NO_JUMP; 1 << JUMP_BITS]
-            .into_boxed_slice()
-            .try_into()
-            .unwrap_or_else(|_| unreachable!("the length is the array's"));
+        // SAFETY: zeroes are a valid `Jump`, namely `NO_JUMP`.
+        let jumps = unsafe { Box::new_zeroed().assume_init() };
         Self {
             jumps,
             by_key: AddressMap::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{Bus, Clock, HartPins, Pages};
+use ruse_bus::{Bus, Clock, HartPins, PAGE_SIZE, Pages};
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
@@ -118,6 +118,10 @@ pub struct Hart {
 impl Hart {
     /// A hart in its reset state: M-mode, `pc` 0.
     pub fn new(config: HartConfig) -> Self {
+        Self::with(config, Tlb::new(), Memory::new(None))
+    }
+
+    pub(crate) fn with(config: HartConfig, tlb: Tlb, memory: Memory) -> Self {
         let mut hart = Self {
             r: [0; 256],
             pc: 0,
@@ -128,8 +132,8 @@ impl Hart {
             },
             float_fast: false,
             fma: exec::float::host_has_fma(),
-            memory: Memory::new(None),
-            tlb: Tlb::new(),
+            memory,
+            tlb,
             unlinked: Unlinked::NONE,
             code: Code::new(),
             privilege: Privilege::Machine,
@@ -382,7 +386,10 @@ impl Hart {
     /// The context in which what was found at `pc` holds, `pc` having been
     /// fetched from just now.
     pub(crate) fn context_of(&self, pc: u64) -> u64 {
-        if self.tlb.is_global_fetch(pc) {
+        let across = pc & (PAGE_SIZE - 1) == PAGE_SIZE - 2;
+        let global = self.tlb.is_global_fetch(pc)
+            && (!across || self.tlb.is_global_fetch(self.after(pc, 2)));
+        if global {
             self.ctx.global
         } else {
             self.ctx.local

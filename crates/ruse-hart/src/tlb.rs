@@ -95,12 +95,17 @@ struct Set {
     used: bool,
 }
 
+/// What a TLB without arrays holds.
+static NOTHING: Array = Array::EMPTY;
+
 /// The TLB of one hart.
 pub(crate) struct Tlb {
-    /// The arrays of the current data mode; they point into `sets`.
+    /// The arrays of the current data mode; they point into `sets`, or to
+    /// [`NOTHING`].
     load: *const Array,
     store: *const Array,
-    sets: [Set; MODES],
+    /// By mode; none where memory is reached otherwise.
+    sets: Vec<Set>,
     mode: Mode,
     fetch_mode: Mode,
     /// The span of virtual addresses mapped by leaves larger than a page, in
@@ -160,13 +165,22 @@ fn tag(va: u64, size: u64) -> u64 {
 impl Tlb {
     pub(crate) fn new() -> Self {
         let array = || Box::new(Array::EMPTY);
-        let sets: [Set; MODES] = std::array::from_fn(|_| Set {
+        let set = |_| Set {
             arrays: [array(), array(), array()],
             used: false,
-        });
+        };
+        Self::of((0..MODES).map(set).collect())
+    }
+
+    /// A TLB that stays empty.
+    pub(crate) fn none() -> Self {
+        Self::of(Vec::new())
+    }
+
+    fn of(sets: Vec<Set>) -> Self {
         let mut tlb = Self {
-            load: std::ptr::null(),
-            store: std::ptr::null(),
+            load: &raw const NOTHING,
+            store: &raw const NOTHING,
             sets,
             mode: Mode::Machine,
             fetch_mode: Mode::Machine,
@@ -181,9 +195,10 @@ impl Tlb {
     pub(crate) fn select(&mut self, data: Mode, fetch: Mode) {
         self.mode = data;
         self.fetch_mode = fetch;
-        let set = &self.sets[data as usize];
-        self.load = &raw const *set.arrays[Access::Load as usize];
-        self.store = &raw const *set.arrays[Access::Store as usize];
+        if let Some(set) = self.sets.get(data as usize) {
+            self.load = &raw const *set.arrays[Access::Load as usize];
+            self.store = &raw const *set.arrays[Access::Store as usize];
+        }
     }
 
     /// Loads from `va` if its page is at hand and the access is aligned.
@@ -214,30 +229,33 @@ impl Tlb {
         }
     }
 
-    fn array(&mut self, access: Access) -> &mut Array {
+    fn array(&mut self, access: Access) -> Option<&mut Array> {
         let mode = if access == Access::Fetch {
             self.fetch_mode
         } else {
             self.mode
         };
-        let set = &mut self.sets[mode as usize];
+        let set = self.sets.get_mut(mode as usize)?;
         set.used = true;
-        &mut set.arrays[access as usize]
+        Some(&mut set.arrays[access as usize])
     }
 
     /// The guest-physical address behind a fetch at `va`, if its page is at
     /// hand.
     #[inline]
     pub(crate) fn fetch(&self, va: u64) -> Option<u64> {
-        let entry =
-            &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize].entries[index(va)];
+        let set = self.sets.get(self.fetch_mode as usize)?;
+        let entry = &set.arrays[Access::Fetch as usize].entries[index(va)];
         (entry.tag == va & !(PAGE_SIZE - 1)).then(|| va.wrapping_add(entry.addend))
     }
 
     /// Whether the page that was last fetched from at `va` is shared by all
     /// address spaces.
     pub(crate) fn is_global_fetch(&self, va: u64) -> bool {
-        let array = &self.sets[self.fetch_mode as usize].arrays[Access::Fetch as usize];
+        let Some(set) = self.sets.get(self.fetch_mode as usize) else {
+            return false;
+        };
+        let array = &set.arrays[Access::Fetch as usize];
         let at = index(va);
         array.entries[at].tag == va & !(PAGE_SIZE - 1)
             && array.global[at / 64] >> (at % 64) & 1 != 0
@@ -255,7 +273,9 @@ impl Tlb {
             *high = (*high).max(va | (leaf - 1));
         }
         let at = index(va);
-        let array = self.array(access);
+        let Some(array) = self.array(access) else {
+            return;
+        };
         array.entries[at] = Entry {
             tag: page,
             addend: to.wrapping_sub(page),

@@ -9,6 +9,7 @@ use ruse_isa::{Xlen, csr};
 use crate::csr::{envcfg, status};
 use crate::hart::{F0, Hart, HartConfig};
 use crate::space::Memory;
+use crate::tlb::Tlb;
 use crate::trap::Privilege;
 
 /// What a thread has in the hart while it runs.
@@ -45,7 +46,7 @@ impl Hart {
     /// with [`crate::Exit::Trap`]: an access that the space's permissions do
     /// not allow as the page fault of its kind.
     pub fn user(space: Arc<Space>, clock: Arc<dyn Clock>) -> Self {
-        let mut hart = Self::new(HartConfig {
+        let config = HartConfig {
             hartid: 0,
             xlen: Xlen::Rv64,
             bus: Arc::new(Bus::new(space.ram().clone())),
@@ -53,8 +54,8 @@ impl Hart {
             clock,
             svadu: false,
             sbi: false,
-        });
-        hart.memory = Memory::new(Some(space));
+        };
+        let mut hart = Self::with(config, Tlb::none(), Memory::new(Some(space)));
         hart.enter_user();
         hart
     }
