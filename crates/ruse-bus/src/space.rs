@@ -143,6 +143,20 @@ impl Space {
         }
     }
 
+    /// Forbids everything, as [`Space::protect`] with [`Prot::NONE`] does, but
+    /// decoded code stays: for pages whose contents will not change before
+    /// they may be executed again. Harts find code by address without a look
+    /// at permissions until they are told to forget addresses.
+    pub fn hide(&self, va: u64, len: u64) {
+        for page in Self::pages(va, len) {
+            let entry = self.entry(page);
+            let old = entry.load(Ordering::Relaxed);
+            if old != old & CODE {
+                entry.store(old & CODE, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// What the hart may do with the page of `va`.
     pub fn prot(&self, va: u64) -> Prot {
         if va >= Self::SIZE {
@@ -388,6 +402,29 @@ mod tests {
             change();
             assert_eq!(stale(), None);
         }
+    }
+
+    #[test]
+    fn hidden_code_is_still_good() {
+        let space = Space::new().unwrap();
+        let mut seen = 0;
+        let mut stale = || space.ram().stale_since(&mut seen);
+        let text = Prot::READ | Prot::EXEC;
+        space.protect(0, 2 * PAGE, text);
+        space.mark_code(0x1000, 64);
+        space.hide(0, 2 * PAGE);
+        assert_eq!(space.prot(0x1000), Prot::NONE);
+        space.protect(0, 2 * PAGE, text);
+        assert_eq!((space.prot(0x1000), stale()), (text, None));
+        // What changes meanwhile is noticed.
+        space.hide(0, 2 * PAGE);
+        space.discard(PAGE, PAGE);
+        assert_eq!(stale(), Some(Pages::Some(vec![PAGE])));
+        space.protect(0, 2 * PAGE, text);
+        space.mark_code(0x1000, 64);
+        space.hide(0, 2 * PAGE);
+        space.write(0x1000, &[1]).unwrap();
+        assert_eq!(stale(), Some(Pages::Some(vec![PAGE])));
     }
 
     #[test]

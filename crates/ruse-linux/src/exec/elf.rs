@@ -197,10 +197,13 @@ impl Elf {
     }
 
     fn check(&self) -> Result<(), ElfError> {
-        for segment in self.loads() {
+        for segment in self.segments.iter().filter(|s| s.p_type == PT_LOAD) {
             let wrong = |what: &str| Err(ElfError::at(self.place(segment), what));
             if segment.p_filesz > segment.p_memsz {
                 return wrong("a segment with more in the file than in memory");
+            }
+            if segment.p_memsz == 0 {
+                continue;
             }
             if segment.p_vaddr % PAGE_SIZE != segment.p_offset % PAGE_SIZE {
                 return wrong("a segment whose offset does not match its address");

@@ -22,7 +22,7 @@ use crate::errno::Errno;
 use crate::error::LinuxError;
 use crate::fs::{Base, Description, O_NOFOLLOW, O_PATH, O_RDONLY, Place, S_IFREG, Who};
 use crate::kernel::{INIT, Kernel};
-use crate::mm::{Mm, read_fully};
+use crate::mm::{FileId, Mm, read_fully};
 use crate::process::{Credentials, Process, rlimit};
 use crate::syscall::{Answer, Cx, Stop};
 use crate::thread::{Thread, Tid};
@@ -180,7 +180,7 @@ fn build(
     };
 
     let mut mm =
-        Mm::new(&kernel.memory).map_err(|error| Refusal::Host(LinuxError::Memory(error)))?;
+        Mm::new(&kernel.memory, FileId::of(&request.file)).map_err(|error| Refusal::Host(LinuxError::Memory(error)))?;
     mm.stack_limit = stack_limit;
     let program = elf.load(&mut mm, &request.file, Some(PROGRAM_BASE))?;
     mm.set_brk_start(program.end);

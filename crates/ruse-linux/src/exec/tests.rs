@@ -37,14 +37,6 @@ fn run(bytes: &[u8]) -> Result<Outcome, LinuxError> {
     })
 }
 
-/// Why these bytes are no program.
-fn refused(bytes: &[u8]) -> String {
-    match run(bytes) {
-        Err(error) => error.to_string(),
-        Ok(outcome) => panic!("it ran: {outcome:?}"),
-    }
-}
-
 fn with(bytes: &[u8], at: usize, new: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at..at + new.len()].copy_from_slice(new);
@@ -92,7 +84,10 @@ fn what_is_wrong_is_said_with_its_place() {
         (with(good, load + 40, &[0; 7]), &place),
         (with(good, load, &[3]), "interpreter"),
     ] {
-        let said = refused(&bytes);
+        let said = match run(&bytes) {
+            Err(error) => error.to_string(),
+            Ok(outcome) => panic!("{expected}: it ran: {outcome:?}"),
+        };
         assert!(said.contains(expected), "{expected}: {said}");
     }
 }
@@ -139,6 +134,83 @@ proptest! {
             let _ = run(&bytes);
         }
     }
+}
+
+/// Address spaces are used again: nothing of the process before may show.
+#[test]
+fn a_new_process_finds_nothing_of_the_one_before() {
+    let Some(guest) = Guest::c(
+        r#"
+#include <elf.h>
+static int dirty[100000], zero[100000];
+static char *const at = (char *)0x1230000000;
+static void child(int step, const char *self) {
+    for (int i = 0; i < 100000; i++) CHECK(!dirty[i] && !zero[i]);
+    memset(dirty, 7, sizeof dirty);
+    char *heap = malloc(1 << 20), *stack = alloca(50000);
+    for (int i = 0; i < 1 << 20; i++) CHECK(!heap[i]);
+    memset(heap, 7, 1 << 20);
+    memset(stack, 7, 50000);
+    // At one address: text, nothing, zeroes, other text, text to be changed.
+    int fd = open(self, O_RDONLY), text = PROT_READ | PROT_EXEC;
+    char *p;
+    unsigned char there;
+    switch (step % 5) {
+    case 0:
+        p = mmap(at, 8192, text, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        CHECK(p == at && !memcmp(p, ELFMAG, 4) && p[5000] == p[5000]);
+        break;
+    case 1:
+        FAILS(mincore(at, 4096, &there), ENOMEM);
+        FAILS(write(1, at, 4), EFAULT);
+        break;
+    case 2:
+        p = mmap(at, 8192, PROT_READ | PROT_WRITE | PROT_EXEC,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        for (int i = 0; i < 8192; i++) CHECK(!p[i]);
+        memset(p, 3, 8192);
+        break;
+    case 3: {
+        char other[8192];
+        CHECK(pread(fd, other, 8192, 4096) == 8192);
+        p = mmap(at, 8192, text, MAP_PRIVATE | MAP_FIXED, fd, 4096);
+        CHECK(!memcmp(p, other, 8192));
+        break; }
+    case 4:
+        p = mmap(at, 8192, text, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        CHECK(!memcmp(p, ELFMAG, 4));
+        CHECK(!mprotect(p, 8192, text | PROT_WRITE));
+        p[0] = 9;
+        CHECK(!mprotect(p, 8192, text));
+        break;
+    }
+    if (step % 3 == 0) {
+        if (!fork()) { CHECK(dirty[5] && heap[5] && !zero[5]); zero[5] = 1; _exit(0); }
+        int status;
+        CHECK(wait(&status) > 0 && !status && !zero[5]);
+    }
+    exit(0);
+}
+int main(int n, char **v) {
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, 4095);
+    CHECK(len > 0);
+    self[len] = 0;
+    if (n > 1) child(atoi(v[1]), self);
+    for (int i = 0; i < 40; i++) {
+        char text[9];
+        sprintf(text, "%d", i);
+        char *args[] = {"again", text, 0};
+        if (!vfork()) { execv(self, args); _exit(98); }
+        int status;
+        CHECK(wait(&status) > 0 && status == 0);
+    }
+    return 0;
+}"#,
+    ) else {
+        return;
+    };
+    guest.run().prints("");
 }
 
 /// A directory with the C library, for dynamic programs.

@@ -1,5 +1,7 @@
 //! The copy of an address space that fork(2) makes.
 
+use std::ops::Range;
+
 use ruse_bus::PAGE_SIZE;
 
 use super::area::Backing;
@@ -16,12 +18,13 @@ impl Mm {
     /// # Errors
     /// `ENOMEM` when guest or host have no memory for it.
     pub(crate) fn fork(&self) -> Result<Self, Errno> {
-        let mut child = Self::empty(&self.memory).map_err(|error| {
+        let mut child = Self::empty(&self.memory, self.program).map_err(|error| {
             log::warn!("fork: {error}");
             Errno::ENOMEM
         })?;
         child.brk = self.brk.clone();
         child.stack_limit = self.stack_limit;
+        child.texts.clone_from(&self.texts);
         let mut bytes = vec![0; (BATCH * PAGE_SIZE) as usize];
         for area in self.areas.iter().filter(|area| !area.kind.dont_fork) {
             child.areas.insert(area.clone());
@@ -38,30 +41,42 @@ impl Mm {
                     return Err(Errno::ENOMEM);
                 }
                 child.present.insert(run.clone());
-                child.open(area, run.clone(), Access::Load);
-                if area.is_shared() {
-                    continue;
-                }
-                let mut page = run.start;
-                while page < run.end {
-                    let n = (run.end - page).min(BATCH);
-                    let part = &mut bytes[..(n * PAGE_SIZE) as usize];
-                    self.space
-                        .read(page * PAGE_SIZE, part)
-                        .map_err(|_| Errno::ENOMEM)?;
-                    for (i, bytes) in part.chunks_exact(PAGE_SIZE as usize).enumerate() {
-                        // The child's pages are zero already.
-                        if bytes.iter().any(|&byte| byte != 0) {
-                            child
-                                .space
-                                .write((page + i as u64) * PAGE_SIZE, bytes)
-                                .map_err(|_| Errno::ENOMEM)?;
-                        }
+                if !area.is_shared() {
+                    let mut at = run.start;
+                    let good = child.unhide(area, &run);
+                    for good in good.into_iter().chain([run.end..run.end]) {
+                        self.copy_pages(&child, at..good.start, &mut bytes)?;
+                        at = good.end;
                     }
-                    page += n;
                 }
+                child.open(area, run, Access::Load);
             }
         }
         Ok(child)
+    }
+
+    /// Copies pages to a child, where they are zero.
+    fn copy_pages(
+        &self,
+        child: &Self,
+        mut pages: Range<u64>,
+        bytes: &mut [u8],
+    ) -> Result<(), Errno> {
+        while pages.start < pages.end {
+            let n = (pages.end - pages.start).min(BATCH);
+            let part = &mut bytes[..(n * PAGE_SIZE) as usize];
+            let va = pages.start * PAGE_SIZE;
+            self.space.read(va, part).map_err(|_| Errno::ENOMEM)?;
+            for (i, page) in part.chunks_exact(PAGE_SIZE as usize).enumerate() {
+                if page.iter().any(|&byte| byte != 0) {
+                    child
+                        .space
+                        .write(va + i as u64 * PAGE_SIZE, page)
+                        .map_err(|_| Errno::ENOMEM)?;
+                }
+            }
+            pages.start += n;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ruse_bus::{PAGE_SIZE, Prot, Space};
 
 use super::area::{Area, Backing, Kind};
-use super::{Access, MAX_AREAS, MMAP_BOTTOM, MMAP_TOP, Mm, effective, unwritable};
+use super::{Access, MAX_AREAS, MMAP_BOTTOM, MMAP_TOP, Mm, effective, pages, unwritable};
 use crate::errno::Errno;
 
 /// Gaps of this many pages between pages that go are worth a call to the host
@@ -43,10 +43,6 @@ pub(crate) fn page_range(va: u64, len: u64) -> Result<Range<u64>, Errno> {
     Ok(va..end)
 }
 
-fn pages(range: &Range<u64>) -> Range<u64> {
-    range.start / PAGE_SIZE..range.end / PAGE_SIZE
-}
-
 impl Mm {
     /// Maps `len` bytes, not 0. Returns where.
     pub(crate) fn map(
@@ -54,10 +50,11 @@ impl Mm {
         placement: Placement,
         len: u64,
         prot: Prot,
-        kind: Kind,
+        mut kind: Kind,
         backing: Backing,
     ) -> Result<u64, Errno> {
         let len = round_up(len)?;
+        kind.written |= prot.contains(Prot::WRITE) && matches!(backing, Backing::File(..));
         if self.areas.count() >= MAX_AREAS {
             return Err(Errno::ENOMEM);
         }
@@ -67,6 +64,7 @@ impl Mm {
         if let Backing::Shared(object, offset) = &backing {
             object.grow(offset.checked_add(len).ok_or(Errno::EOVERFLOW)?)?;
             self.space.map_shared(start, &object.shared, *offset, len)?;
+            self.hidden.forget(pages(&range));
         }
         self.areas.insert(Area {
             start,
@@ -167,16 +165,21 @@ impl Mm {
     /// Forgets the contents of pages of an area that is gone, or whose
     /// contents are to be anew.
     pub(super) fn drop_pages(&mut self, area: &Area, range: Range<u64>) {
-        let runs = self.present.runs(pages(&range));
+        let pages = pages(&range);
+        self.drop_contents(area, pages.clone());
+        self.memory.give(self.present.remove(pages));
+    }
+
+    /// Makes pages zero, and lets the hart do nothing with them.
+    pub(super) fn drop_contents(&mut self, area: &Area, pages: Range<u64>) {
+        let runs = self.present.runs(pages.clone());
         for run in &runs {
             let len = (run.end - run.start) * PAGE_SIZE;
             self.space.protect(run.start * PAGE_SIZE, len, Prot::NONE);
         }
-        self.memory.give(self.present.remove(pages(&range)));
         if area.is_shared() {
             // The window on the object goes, whether it was used or not.
-            self.space.discard(range.start, range.end - range.start);
-            return;
+            return self.discard(pages);
         }
         let mut group: Option<Range<u64>> = None;
         for run in runs {
@@ -194,9 +197,11 @@ impl Mm {
         }
     }
 
-    fn discard(&self, pages: Range<u64>) {
+    /// Makes pages zero.
+    pub(super) fn discard(&mut self, pages: Range<u64>) {
         let len = (pages.end - pages.start) * PAGE_SIZE;
         self.space.discard(pages.start * PAGE_SIZE, len);
+        self.hidden.forget(pages);
     }
 
     /// mprotect(2).
@@ -214,7 +219,11 @@ impl Mm {
         if self.areas.count() + 2 > MAX_AREAS {
             return Err(Errno::ENOMEM);
         }
-        self.areas.update(range.clone(), |area| area.prot = prot);
+        self.areas.update(range.clone(), |area| {
+            area.prot = prot;
+            area.kind.written |=
+                prot.contains(Prot::WRITE) && matches!(area.backing, Backing::File(..));
+        });
         for area in &before {
             let part = range.start.max(area.start)..range.end.min(area.end);
             let mut now = effective(prot);
@@ -372,6 +381,9 @@ impl Mm {
                 return Err(Errno::ENOMEM);
             }
             if !area.is_shared() {
+                for hidden in self.hidden.among(target..target + count) {
+                    self.discard(hidden);
+                }
                 let mut page = run.start;
                 while page < run.end {
                     let n = (run.end - page).min(16);

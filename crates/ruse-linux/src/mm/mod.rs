@@ -14,6 +14,7 @@ mod map;
 mod maps;
 mod object;
 mod pages;
+mod recycle;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ruse_bus::{PAGE_SIZE, Prot, RamError, Space};
-use ruse_hart::{Cause, Hart, Trap};
+use ruse_hart::{Cause, Trap};
 
 pub(crate) use area::{Area, Backing, Kind};
 pub(crate) use advice::Advice;
@@ -31,10 +32,13 @@ pub(crate) use maps::Usage;
 pub(crate) use object::{Memory, Object, read_fully};
 
 use crate::errno::Errno;
+use crate::fs::Description;
 use crate::signal::{self, SigInfo};
 use crate::thread::Tid;
 use area::Areas;
 use pages::PageSet;
+pub(crate) use recycle::{Engine, FileId};
+use recycle::{Hidden, Parts};
 
 /// The end of what mmap(2) places by itself, and the page of [`Mm::trampoline`].
 pub(crate) const MMAP_TOP: u64 = STACK_TOP - (128 << 20);
@@ -96,7 +100,7 @@ const SI_KERNEL: i32 = 0x80;
 /// An address space and the hart that executes its threads in turns.
 pub(crate) struct Mm {
     pub space: Arc<Space>,
-    pub hart: Hart,
+    pub hart: Engine,
     /// The thread whose registers are in the hart.
     pub loaded: Option<Tid>,
     pub memory: Rc<Memory>,
@@ -110,6 +114,19 @@ pub(crate) struct Mm {
     brk: Range<u64>,
     /// How far a stack may grow, in bytes (`RLIMIT_STACK`).
     pub stack_limit: u64,
+    /// The program that it executes: another process of the same program may
+    /// have the address space after this one.
+    program: Option<FileId>,
+    /// Program text that an earlier process left.
+    hidden: Hidden,
+    /// Files of program text, as they were when it was first read; `None` if
+    /// it may change.
+    texts: Vec<(Rc<Description>, Option<FileId>)>,
+}
+
+/// The numbers of the pages of a range of addresses.
+fn pages(range: &Range<u64>) -> Range<u64> {
+    range.start / PAGE_SIZE..range.end / PAGE_SIZE
 }
 
 /// What the hart may do where the guest asked for `prot`: RISC-V has no pages
@@ -134,12 +151,12 @@ fn unwritable(prot: Prot) -> Prot {
 }
 
 impl Mm {
-    /// An empty address space, but for the trampoline.
+    /// An empty address space, but for the trampoline, to execute `program`.
     ///
     /// # Errors
     /// [`RamError`] when the host has no such address space left.
-    pub(crate) fn new(memory: &Rc<Memory>) -> Result<Self, RamError> {
-        let mut mm = Self::empty(memory)?;
+    pub(crate) fn new(memory: &Rc<Memory>, program: Option<FileId>) -> Result<Self, RamError> {
+        let mut mm = Self::empty(memory, program)?;
         mm.areas.insert(Area {
             start: MMAP_TOP,
             end: MMAP_TOP + PAGE_SIZE,
@@ -157,11 +174,15 @@ impl Mm {
         Ok(mm)
     }
 
-    fn empty(memory: &Rc<Memory>) -> Result<Self, RamError> {
-        let space = Arc::new(Space::new()?);
-        Ok(Self {
-            hart: Hart::user(Arc::clone(&space), Arc::clone(&memory.clock)),
+    fn empty(memory: &Rc<Memory>, program: Option<FileId>) -> Result<Self, RamError> {
+        let Parts {
             space,
+            hart,
+            hidden,
+        } = memory.parts(program)?;
+        Ok(Self {
+            space,
+            hart,
             loaded: None,
             memory: Rc::clone(memory),
             areas: Areas::default(),
@@ -169,6 +190,9 @@ impl Mm {
             ahead: (0, 0),
             brk: 0..0,
             stack_limit: 8 << 20,
+            program,
+            hidden,
+            texts: Vec::new(),
         })
     }
 
@@ -415,6 +439,7 @@ impl Mm {
     /// Gives pages of `area` that are not present their contents. Returns
     /// where the pages that have some end.
     fn load(&mut self, area: &Area, pages: Range<u64>) -> Result<u64, Fault> {
+        let good = self.unhide(area, &pages);
         match area.backing_at(pages.start * PAGE_SIZE) {
             Backing::Anonymous => Ok(pages.end),
             Backing::Shared(object, offset) => {
@@ -423,19 +448,36 @@ impl Mm {
                 let valid = object.load(first..end).map_err(|_| Fault::Beyond)?;
                 Ok(pages.start + valid.saturating_sub(first))
             }
-            Backing::File(file, offset) => {
-                let len = (pages.end - pages.start) * PAGE_SIZE;
-                let mut bytes = vec![0; len as usize];
+            Backing::File(file, _) => {
                 self.memory.before_read(&file).map_err(|_| Fault::Beyond)?;
-                let got = read_fully(&file, offset, &mut bytes).map_err(|_| Fault::Beyond)?;
-                let valid = (got as u64).div_ceil(PAGE_SIZE);
-                let part = &bytes[..(valid * PAGE_SIZE) as usize];
-                self.space
-                    .write(pages.start * PAGE_SIZE, part)
-                    .map_err(|_| Fault::Unmapped)?;
-                Ok(pages.start + valid)
+                let mut at = pages.start;
+                for run in good.into_iter().chain([pages.end..pages.end]) {
+                    if at < run.start {
+                        let end = self.read_pages(area, at..run.start)?;
+                        if end < run.start {
+                            return Ok(end);
+                        }
+                    }
+                    at = run.end;
+                }
+                Ok(pages.end)
             }
         }
+    }
+
+    /// Fills pages of an area from its file. Returns where the file ends.
+    fn read_pages(&mut self, area: &Area, pages: Range<u64>) -> Result<u64, Fault> {
+        let va = pages.start * PAGE_SIZE;
+        let Backing::File(file, offset) = area.backing_at(va) else {
+            return Ok(pages.end);
+        };
+        let len = (pages.end - pages.start) * PAGE_SIZE;
+        let mut bytes = vec![0; len as usize];
+        let got = read_fully(&file, offset, &mut bytes).map_err(|_| Fault::Beyond)?;
+        let valid = (got as u64).div_ceil(PAGE_SIZE);
+        let part = &bytes[..(valid * PAGE_SIZE) as usize];
+        self.space.write(va, part).map_err(|_| Fault::Unmapped)?;
+        Ok(pages.start + valid)
     }
 
     /// Lets the hart do with present pages what `area` allows. A file that is
@@ -453,11 +495,5 @@ impl Mm {
         }
         let len = (pages.end - pages.start) * PAGE_SIZE;
         self.space.protect(pages.start * PAGE_SIZE, len, prot);
-    }
-}
-
-impl Drop for Mm {
-    fn drop(&mut self) {
-        self.memory.give(self.present.len());
     }
 }

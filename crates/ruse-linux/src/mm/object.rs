@@ -6,7 +6,7 @@
 //! the file at msync, munmap, and when the last mapping ends.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use ruse_bus::{Clock, PAGE_SIZE, Shared};
 
 use super::pages::PageSet;
+use super::recycle::Spare;
 use crate::errno::Errno;
 use crate::fs::Description;
 
@@ -226,6 +227,8 @@ pub(crate) struct Memory {
     /// The limit was hit, and somebody had to die for it.
     pub exhausted: Cell<bool>,
     next_id: Cell<u64>,
+    /// Address spaces to be used again, the latest last.
+    pub(super) spares: RefCell<VecDeque<Spare>>,
     files: RefCell<HashMap<FileKey, Weak<Object>>>,
 }
 
@@ -239,6 +242,7 @@ impl Memory {
             peak: Cell::new(0),
             exhausted: Cell::new(false),
             next_id: Cell::new(1),
+            spares: RefCell::default(),
             files: RefCell::default(),
         })
     }

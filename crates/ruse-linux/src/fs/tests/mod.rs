@@ -130,7 +130,7 @@ impl Guest {
 
     fn spawn(&mut self, files: Files, place: Place) -> Tid {
         let tid = self.kernel.new_tid();
-        let mm = Mm::new(&self.kernel.memory).unwrap();
+        let mm = Mm::new(&self.kernel.memory, None).unwrap();
         let thread = Thread::new(
             tid,
             tid,
