@@ -135,10 +135,22 @@ impl FileSystem for DevFs {
             });
         };
         Ok(match device.name {
-            "null" => Rc::new(Plain { stat, kind: Kind::Null }),
-            "zero" => Rc::new(Plain { stat, kind: Kind::Zero }),
-            "full" => Rc::new(Plain { stat, kind: Kind::Full }),
-            "random" | "urandom" => Rc::new(Plain { stat, kind: Kind::Random }),
+            "null" => Rc::new(Plain {
+                stat,
+                kind: Kind::Null,
+            }),
+            "zero" => Rc::new(Plain {
+                stat,
+                kind: Kind::Zero,
+            }),
+            "full" => Rc::new(Plain {
+                stat,
+                kind: Kind::Full,
+            }),
+            "random" | "urandom" => Rc::new(Plain {
+                stat,
+                kind: Kind::Random,
+            }),
             "tty" | "console" => controlling_terminal(who)?,
             "ptmx" => pty::open_master(who.kernel)?,
             _ => return Err(Errno::ENXIO),

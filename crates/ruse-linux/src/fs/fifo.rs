@@ -70,14 +70,22 @@ impl Vfs {
                     return Ok(wait.file);
                 }
                 // Asked again so that the pipe knows of somebody who looks.
-                let _ = if reads { wait.pipe.writers() } else { wait.pipe.readers() };
+                let _ = if reads {
+                    wait.pipe.writers()
+                } else {
+                    wait.pipe.readers()
+                };
                 waiting.push(wait);
                 return Err(Errno::EAGAIN);
             }
         }
         let pipe = pipes.get(&key).and_then(|fifo| fifo.pipe.upgrade());
         let pipe = pipe.unwrap_or_else(|| Pipe::new(&who.kernel.hub));
-        let others = if reads { pipe.writers() } else { pipe.readers() };
+        let others = if reads {
+            pipe.writers()
+        } else {
+            pipe.readers()
+        };
         if access == O_WRONLY && others == 0 && flags & O_NONBLOCK != 0 {
             return Err(Errno::ENXIO);
         }

@@ -40,7 +40,8 @@ impl HostFs {
             number: {
                 use std::sync::atomic::{AtomicU64, Ordering};
                 static NEXT: AtomicU64 = AtomicU64::new(1);
-                NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                NEXT.fetch_add(1, Ordering::Relaxed)
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             },
         }
     }
@@ -204,7 +205,14 @@ impl HostFs {
     }
 
     /// What is known of a name that was just made.
-    fn made(&self, who: &Who, dir: &Dir, name: &Path, path: &[u8], mode: u32) -> Result<Stat, Errno> {
+    fn made(
+        &self,
+        who: &Who,
+        dir: &Dir,
+        name: &Path,
+        path: &[u8],
+        mode: u32,
+    ) -> Result<Stat, Errno> {
         let stat = self.raw_stat(dir, name, path)?;
         self.settle(&stat, mode, |mode| os::set_mode_at(dir, name, mode));
         self.own(who, &stat);
@@ -374,7 +382,10 @@ impl FileSystem for HostFs {
     }
 
     fn link_file(&self, file: &dyn File, to: &[u8]) -> Result<(), Errno> {
-        let file = file.as_any().downcast_ref::<HostFile>().ok_or(Errno::EXDEV)?;
+        let file = file
+            .as_any()
+            .downcast_ref::<HostFile>()
+            .ok_or(Errno::EXDEV)?;
         let (dir, name) = self.change_in(to)?;
         os::link_unnamed(&file.file, &dir, &name)
     }
@@ -477,6 +488,12 @@ pub(super) fn apply_change(
             attributes.set(key, |own| {
                 own.uid = uid.or(own.uid);
                 own.gid = gid.or(own.gid);
+                // A program does not stay set-user-id for its new owner.
+                if !stat.is_dir()
+                    && let Some(mode) = &mut own.mode
+                {
+                    *mode &= !(0o4000 | if *mode & 0o010 != 0 { 0o2000 } else { 0 });
+                }
             });
             Ok(())
         }

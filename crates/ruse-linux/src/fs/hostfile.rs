@@ -210,11 +210,7 @@ impl Source for HostSource {
             #[cfg(not(unix))]
             let ino = os::number(self.dev, &name);
             let kind = match kind {
-                S_IFREG => self
-                    .attributes
-                    .get((self.dev, ino))
-                    .kind
-                    .unwrap_or(S_IFREG),
+                S_IFREG => self.attributes.get((self.dev, ino)).kind.unwrap_or(S_IFREG),
                 kind => kind,
             };
             entries.push(Entry { ino, name, kind });

@@ -51,9 +51,7 @@ impl MemoryFile {
         let mut bytes = self.bytes.borrow_mut();
         let (old, size) = (bytes.len(), size as usize);
         if size > old {
-            bytes
-                .try_reserve(size - old)
-                .map_err(|_| Errno::ENOSPC)?;
+            bytes.try_reserve(size - old).map_err(|_| Errno::ENOSPC)?;
         }
         bytes.resize(size, 0);
         Ok(())
@@ -63,7 +61,9 @@ impl MemoryFile {
 impl File for MemoryFile {
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
         let bytes = self.bytes.borrow();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let len = out.len().min(bytes.len() - start);
         out[..len].copy_from_slice(&bytes[start..start + len]);
         Ok(len)

@@ -28,6 +28,7 @@ mod os;
 pub(crate) mod pipe;
 mod proc;
 pub(crate) mod pty;
+pub(crate) mod signalfd;
 mod single;
 mod stdio;
 mod termios;
@@ -45,7 +46,7 @@ pub(crate) use news::News;
 pub(crate) use ops::{Base, Change, PathOnly, Time, Times, allowed, name_of};
 pub(crate) use stdio::standard_files;
 pub(crate) use vfs::{Vfs, Who};
-pub(crate) use walk::within;
+pub(crate) use walk::{Rules, within};
 
 /// A request for readiness, and readiness itself: `POLLIN` and the like.
 pub(crate) type Interest = u16;

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::mount::{Opening, StatFs};
-use super::vfs::{Mount, View, Vfs, Who};
+use super::vfs::{Mount, Vfs, View, Who};
 use super::walk::{Last, Target, Walked, split, walk, within};
 use super::*;
 
@@ -71,8 +71,19 @@ impl Vfs {
             return Err(Errno::ENOENT);
         }
         let start = place.path.borrow().clone();
-        let root = who.root.path.borrow().clone();
-        walk(&View { vfs: self, who }, &root, &start, path, follow)
+        let root = if who.rules.beneath {
+            start.clone()
+        } else {
+            who.root.path.borrow().clone()
+        };
+        walk(
+            &View { vfs: self, who },
+            &root,
+            &start,
+            path,
+            follow,
+            who.rules,
+        )
     }
 
     /// The mount of what is about to be made or removed, and its directory's
@@ -288,7 +299,12 @@ impl Vfs {
             place: None,
         };
         let file = mount.fs.open(who, &opening)?;
-        let name = [&walked.path[..], b"/#", self.number().to_string().as_bytes()].concat();
+        let name = [
+            &walked.path[..],
+            b"/#",
+            self.number().to_string().as_bytes(),
+        ]
+        .concat();
         Ok(Description::new(file, keep, name))
     }
 
@@ -338,7 +354,11 @@ impl Vfs {
                 result => result?,
             }
         }
-        Ok(Description::new(Rc::clone(&old.file), keep, old.path.clone()))
+        Ok(Description::new(
+            Rc::clone(&old.file),
+            keep,
+            old.path.clone(),
+        ))
     }
 
     /// What is at a path: stat(2), or lstat(2) if not `follow`.
@@ -401,13 +421,7 @@ impl Vfs {
     }
 
     /// A walk to a name that is to be made.
-    fn walk_new(
-        &self,
-        who: &Who,
-        base: &Base,
-        path: &[u8],
-        dir: bool,
-    ) -> Result<Walked, Errno> {
+    fn walk_new(&self, who: &Who, base: &Base, path: &[u8], dir: bool) -> Result<Walked, Errno> {
         let walked = self.walk(who, base, path, false)?;
         if walked.stat.is_some() {
             return Err(Errno::EEXIST);
@@ -661,6 +675,10 @@ impl Vfs {
         let stat = walked.stat.ok_or(Errno::ENOENT)?;
         let change = allowed(who, &stat, change)?;
         if let Some(file) = walked.file {
+            // A descriptor that only names (as C libraries use for fchmodat).
+            if file.file.as_any().is::<PathOnly>() {
+                return self.change(who, &Base::Cwd, &file.path, false, &change);
+            }
             return file.file.change(&change);
         }
         if walked.link.is_some() && matches!(change, Change::Mode(_)) {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 
+use super::mount::StatFs;
 use super::{Stat, Times};
 use crate::errno::Errno;
-use super::mount::StatFs;
 
 /// A guest's name as the host's.
 #[cfg(unix)]
@@ -401,12 +401,7 @@ pub(super) fn set_times(file: &std::fs::File, times: &Times) -> io::Result<()> {
 #[cfg(unix)]
 pub(super) fn set_times_at(dir: &Dir, name: &Path, times: &Times) -> io::Result<()> {
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-    Ok(rustix::fs::utimensat(
-        dir,
-        name,
-        &timestamps(times),
-        flags,
-    )?)
+    Ok(rustix::fs::utimensat(dir, name, &timestamps(times), flags)?)
 }
 
 #[cfg(unix)]
@@ -488,8 +483,7 @@ pub(super) fn rename(
     if flags != 0 {
         use rustix::fs::{RenameFlags, renameat_with};
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
-        return renameat_with(from, from_name, to, to_name, flags)
-            .map_err(Into::into);
+        return renameat_with(from, from_name, to, to_name, flags).map_err(Into::into);
     }
     match flags {
         0 => {}
@@ -528,12 +522,97 @@ pub(super) fn link_unnamed(file: &std::fs::File, dir: &Dir, name: &Path) -> Resu
     use std::os::fd::AsRawFd;
     // The host's /proc: AT_EMPTY_PATH would need a privilege.
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(CWD, from, dir, name, AtFlags::SYMLINK_FOLLOW)
-        .map_err(Into::into)
+    linkat(CWD, from, dir, name, AtFlags::SYMLINK_FOLLOW).map_err(Into::into)
 }
 
 /// Gives a file without a name one: there are none on this host.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn link_unnamed(_file: &std::fs::File, _dir: &Dir, _name: &Path) -> Result<(), Errno> {
     Err(Errno::EXDEV)
+}
+
+/// Lets this process hold as many open files as its host allows: the guests'
+/// files are ours.
+#[cfg(unix)]
+pub(super) fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            log::debug!("the limit on open files stays: {error}");
+        }
+    }
+}
+
+/// This host has no limit on open files to speak of.
+#[cfg(not(unix))]
+pub(super) fn raise_file_limit() {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+
+    /// Both ways to a directory, and what they say.
+    #[track_caller]
+    fn both(root: &Dir, path: &str) -> Result<u64, Errno> {
+        use cap_std::fs::MetadataExt;
+        let number = |dir: io::Result<Dir>| Ok::<_, Errno>(dir?.dir_metadata()?.ino());
+        let quick = number(open_dir(root, path.as_bytes()));
+        let stepped = number(step(root, path.as_bytes()));
+        assert_eq!(quick.is_ok(), stepped.is_ok(), "{path}");
+        if let (Ok(quick), Ok(stepped)) = (quick, stepped) {
+            assert_eq!(quick, stepped, "{path}");
+        }
+        quick
+    }
+
+    #[test]
+    fn no_link_is_followed_by_either_way_down() {
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("root");
+        std::fs::create_dir_all(root.join("a/b/c")).unwrap();
+        std::fs::write(root.join("a/file"), "").unwrap();
+        for (target, link) in [
+            ("b", "a/inside"),
+            ("../..", "a/above"),
+            ("/", "a/absolute"),
+            ("/proc/self/root", "a/magic"),
+            ("loop", "a/loop"),
+        ] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        }
+        let root = Dir::open_ambient_dir(&root, ambient_authority()).unwrap();
+        for path in ["a", "a/b", "a/b/c"] {
+            assert!(both(&root, path).is_ok(), "{path}");
+        }
+        for path in [
+            "a/inside",
+            "a/inside/c",
+            "a/above",
+            "a/above/root",
+            "a/absolute",
+            "a/absolute/etc",
+            "a/magic",
+            "a/loop",
+            "a/file",
+            "a/file/x",
+            "a/missing",
+        ] {
+            assert!(both(&root, path).is_err(), "{path}");
+        }
+        // Paths are canonical; yet `..` gets nowhere above.
+        assert!(open_dir(&root, b"a/../..").is_err());
+        assert!(step(&root, b"..").is_err());
+    }
+
+    #[test]
+    fn times_before_1970() {
+        use std::time::{Duration, UNIX_EPOCH};
+        let at = UNIX_EPOCH - Duration::from_millis(1500);
+        assert_eq!(since_epoch(at), (-2, 500_000_000));
+        assert_eq!(since_epoch(UNIX_EPOCH - Duration::from_secs(3)), (-3, 0));
+        assert_eq!(since_epoch(UNIX_EPOCH + Duration::new(3, 7)), (3, 7));
+    }
 }

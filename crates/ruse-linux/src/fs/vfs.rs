@@ -54,6 +54,8 @@ pub(crate) struct Who<'k> {
     pub uid: u32,
     pub gid: u32,
     pub groups: Vec<u32>,
+    /// What its walks may not do.
+    pub rules: super::walk::Rules,
 }
 
 impl<'k> Who<'k> {
@@ -86,6 +88,7 @@ impl<'k> Who<'k> {
             uid: 0,
             gid: 0,
             groups: Vec::new(),
+            rules: super::walk::Rules::default(),
         }
     }
 
@@ -142,6 +145,10 @@ impl Tree for View<'_> {
 
     fn may_search(&self, dir: &Stat) -> bool {
         self.who.may(dir, 1)
+    }
+
+    fn same_mount(&self, one: &[u8], other: &[u8]) -> bool {
+        std::ptr::eq(self.vfs.find(one).0, self.vfs.find(other).0)
     }
 }
 
@@ -205,6 +212,7 @@ impl FileSystem for Bare {
 impl Vfs {
     /// The box that `config` describes.
     pub(crate) fn new(config: &Config) -> Result<Self, LinuxError> {
+        os::raise_file_limit();
         let attributes = Rc::new(Attributes::default());
         let open = |path: &std::path::Path| {
             Dir::open_ambient_dir(path, ambient_authority()).map_err(|source| {
@@ -270,7 +278,11 @@ impl Vfs {
         }
         mounts.push((b"/dev".to_vec(), Rc::new(dev::DevFs::new()), "dev".into()));
         mounts.push((b"/dev/shm".to_vec(), shm, "shm".into()));
-        mounts.push((b"/proc".to_vec(), Rc::new(super::proc::ProcFs), "proc".into()));
+        mounts.push((
+            b"/proc".to_vec(),
+            Rc::new(super::proc::ProcFs),
+            "proc".into(),
+        ));
         if tmp_needed {
             mounts.push((b"/tmp".to_vec(), tmp, "tmp".into()));
         }
@@ -309,7 +321,9 @@ impl Vfs {
             return plain;
         };
         let links = super::walk::PlainTree(root);
-        super::walk::walk(&links, b"/", b"/", &plain, true).map_or(plain, |walked| walked.path)
+        let rules = super::walk::Rules::default();
+        super::walk::walk(&links, b"/", b"/", &plain, true, rules)
+            .map_or(plain, |walked| walked.path)
     }
 
     /// The mount that holds a canonical path, and the path beneath it.

@@ -50,10 +50,29 @@ pub(crate) trait Tree {
     fn careful(&self) -> bool {
         false
     }
+    /// Whether two paths are on the same mount.
+    fn same_mount(&self, _one: &[u8], _other: &[u8]) -> bool {
+        true
+    }
     /// Whether the caller may look up names in this directory.
     fn may_search(&self, _dir: &Stat) -> bool {
         true
     }
+}
+
+/// What openat2(2) forbids a walk.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Rules {
+    /// No symbolic link (`RESOLVE_NO_SYMLINKS`).
+    pub no_links: bool,
+    /// No link of /proc that leads elsewhere than its text
+    /// (`RESOLVE_NO_MAGICLINKS`).
+    pub no_magic: bool,
+    /// Not above where it starts, also by absolute links
+    /// (`RESOLVE_BENEATH`): an error, while `..` at the root is none.
+    pub beneath: bool,
+    /// Not into another mount (`RESOLVE_NO_XDEV`).
+    pub one_mount: bool,
 }
 
 /// What the last name of a path was.
@@ -121,6 +140,7 @@ pub(crate) fn walk(
     start: &[u8],
     path: &[u8],
     follow: bool,
+    rules: Rules,
 ) -> Result<Walked, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
@@ -129,6 +149,10 @@ pub(crate) fn walk(
         return Err(Errno::EINVAL);
     }
     let mut at = if path[0] == b'/' { root } else { start }.to_vec();
+    if rules.beneath && path[0] == b'/' {
+        return Err(Errno::EXDEV);
+    }
+    let from = at.clone();
     let mut rest = path.to_vec();
     let mut links = 0;
     let mut last = if path[0] == b'/' {
@@ -141,15 +165,24 @@ pub(crate) fn walk(
         let (slash, up, used) = (run.slash, run.up, run.used);
         let end = used == rest.len();
         last = run.last.unwrap_or(last);
-        let full = run.names.iter().fold(at.clone(), |at, name| join(&at, name));
+        let full = run
+            .names
+            .iter()
+            .fold(at.clone(), |at, name| join(&at, name));
         if run.names.is_empty() {
             if up {
                 // The directory that is left must be one, and be open to us.
                 directory(tree, &at)?;
+                if at == root && rules.beneath {
+                    return Err(Errno::EXDEV);
+                }
                 if at != root {
                     at = split(&at).0.to_vec();
                 }
                 last = Last::DotDot;
+            }
+            if rules.one_mount && !tree.same_mount(&from, &at) {
+                return Err(Errno::EXDEV);
             }
             if !end {
                 rest.drain(..used);
@@ -170,6 +203,9 @@ pub(crate) fn walk(
         }
         if tree.careful() {
             directory(tree, &at)?;
+        }
+        if rules.one_mount && !tree.same_mount(&from, &full) {
+            return Err(Errno::EXDEV);
         }
         match tree.look(&full)? {
             Found::Node(stat) => {
@@ -229,6 +265,13 @@ pub(crate) fn walk(
                     });
                 }
                 links += 1;
+                let magic = !matches!(target, Target::Text(_));
+                if rules.no_links || (magic && rules.no_magic) {
+                    return Err(Errno::ELOOP);
+                }
+                if magic && rules.beneath {
+                    return Err(Errno::EXDEV);
+                }
                 if links > MAX_LINKS {
                     return Err(Errno::ELOOP);
                 }
@@ -245,6 +288,9 @@ pub(crate) fn walk(
                     Target::Text(text) => {
                         if text.is_empty() {
                             return Err(Errno::ENOENT);
+                        }
+                        if text[0] == b'/' && rules.beneath {
+                            return Err(Errno::EXDEV);
                         }
                         at = if text[0] == b'/' {
                             root.to_vec()
@@ -377,9 +423,7 @@ impl Tree for PlainTree<'_> {
             if meta.file_type().is_symlink() {
                 return Ok(Found::Link {
                     end,
-                    target: Target::Text(super::os::bytes(
-                        std::fs::read_link(&host)?.as_os_str(),
-                    )),
+                    target: Target::Text(super::os::bytes(std::fs::read_link(&host)?.as_os_str())),
                     stat: Stat::default(),
                 });
             }

@@ -7,7 +7,7 @@ use super::{Answer, Cx, Stop};
 use crate::errno::Errno;
 use crate::fs::{
     Base, Change, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_LARGEFILE, O_NONBLOCK, O_PATH,
-    O_TMPFILE, Time, Times, allowed, d_type, within, O_TRUNC,
+    O_TMPFILE, O_TRUNC, Rules, Time, Times, allowed, d_type, within,
 };
 use crate::thread::Wait;
 
@@ -20,6 +20,20 @@ pub(super) const AT_EMPTY_PATH: u64 = 0x1000;
 const OPEN_FLAGS: u32 = 0o37777703;
 
 fn open(cx: &mut Cx, fd: u64, path: &[u8], flags: u32, mode: u32) -> Answer {
+    open_with(cx, fd, path, flags, mode, Rules::default(), false)
+}
+
+/// Opens a file by a walk with these rules; `in_root` makes the directory the
+/// root of the walk.
+fn open_with(
+    cx: &mut Cx,
+    fd: u64,
+    path: &[u8],
+    flags: u32,
+    mode: u32,
+    rules: Rules,
+    in_root: bool,
+) -> Answer {
     let flags = flags & OPEN_FLAGS;
     if flags & O_ACCMODE == O_ACCMODE && flags & O_PATH == 0 {
         return Err(Errno::EINVAL.into());
@@ -28,13 +42,25 @@ fn open(cx: &mut Cx, fd: u64, path: &[u8], flags: u32, mode: u32) -> Answer {
     if flags & O_TMPFILE & !O_DIRECTORY != 0 && flags & O_DIRECTORY == 0 {
         return Err(Errno::EINVAL.into());
     }
-    let base = cx.base(fd, path)?;
+    let base = if in_root && fd as i32 != crate::abi::AT_FDCWD {
+        Base::File(cx.file(fd)?)
+    } else {
+        cx.base(fd, path)?
+    };
     // Not after the file was made: there must be a descriptor for it.
     let limit = cx.fd_limit();
     if !cx.files().borrow().has_room(limit) {
         return Err(Errno::EMFILE.into());
     }
-    let who = cx.who();
+    let mut who = cx.who();
+    who.rules = rules;
+    if in_root {
+        who.root = match &base {
+            Base::Cwd => Rc::clone(&who.cwd),
+            Base::File(file) => Rc::clone(&file.file.directory().ok_or(Errno::ENOTDIR)?.place),
+        };
+        who.cwd = Rc::clone(&who.root);
+    }
     let opened = who
         .vfs()
         .open(&who, &base, path, flags | O_LARGEFILE, mode & 0o7777);
@@ -76,7 +102,12 @@ pub(crate) fn openat2(cx: &mut Cx) -> Answer {
     if how[24..].iter().any(|&b| b != 0) {
         return Err(Errno::E2BIG.into());
     }
-    let word = |at: usize| how[at..at + 8].iter().rev().fold(0, |w, &b| w << 8 | u64::from(b));
+    let word = |at: usize| {
+        how[at..at + 8]
+            .iter()
+            .rev()
+            .fold(0, |w, &b| w << 8 | u64::from(b))
+    };
     let (flags, mode, resolve) = (word(0), word(8), word(16));
     let creates = flags as u32 & O_CREAT != 0 || flags as u32 & O_TMPFILE == O_TMPFILE;
     if flags & !u64::from(OPEN_FLAGS) != 0
@@ -91,11 +122,21 @@ pub(crate) fn openat2(cx: &mut Cx) -> Answer {
         // Nothing is known to be cached.
         return Err(Errno::EAGAIN.into());
     }
-    if resolve != 0 {
-        // The restricted walks: programs try without where a kernel is older.
-        return Err(Errno::EOPNOTSUPP.into());
-    }
-    open(cx, fd, &path, flags as u32, mode as u32)
+    let rules = Rules {
+        no_links: resolve & NO_SYMLINKS != 0,
+        no_magic: resolve & (NO_MAGICLINKS | IN_ROOT) != 0,
+        beneath: resolve & BENEATH != 0,
+        one_mount: resolve & NO_XDEV != 0,
+    };
+    open_with(
+        cx,
+        fd,
+        &path,
+        flags as u32,
+        mode as u32,
+        rules,
+        resolve & IN_ROOT != 0,
+    )
 }
 
 pub(crate) fn mkdirat(cx: &mut Cx) -> Answer {
@@ -347,16 +388,17 @@ pub(crate) fn utimensat(cx: &mut Cx) -> Answer {
     } else {
         let bytes = cx.bytes(times, 32, 32)?;
         let word = |at: usize| {
-            bytes[at..at + 8].iter().rev().fold(0, |w, &b| w << 8 | u64::from(b))
+            bytes[at..at + 8]
+                .iter()
+                .rev()
+                .fold(0, |w, &b| w << 8 | u64::from(b))
         };
         let mut out = [Time::Keep; 2];
         for (n, time) in out.iter_mut().enumerate() {
             *time = match word(n * 16 + 8) {
                 UTIME_NOW => Time::Now,
                 UTIME_OMIT => Time::Keep,
-                nanos if nanos < 1_000_000_000 => {
-                    Time::At(word(n * 16) as i64, nanos as u32)
-                }
+                nanos if nanos < 1_000_000_000 => Time::At(word(n * 16) as i64, nanos as u32),
                 _ => return Err(Errno::EINVAL.into()),
             };
         }

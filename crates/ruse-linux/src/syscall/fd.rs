@@ -37,7 +37,10 @@ impl Cx<'_> {
         let pid = self.thread().pid;
         let file = fd.description;
         if let Ok(stat) = file.file.stat() {
-            self.kernel.vfs.locks.release_process(pid, stat.dev, stat.ino);
+            self.kernel
+                .vfs
+                .locks
+                .release_process(pid, stat.dev, stat.ino);
         }
         drop(file);
         // Who waits for a lock looks again.
@@ -148,7 +151,12 @@ pub(crate) fn fcntl(cx: &mut Cx) -> Answer {
     let command = command as u32;
     let file = cx.file(fd)?;
     let only_path = file.flags.get() & O_PATH != 0;
-    if only_path && !matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL) {
+    if only_path
+        && !matches!(
+            command,
+            F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL
+        )
+    {
         return Err(Errno::EBADF.into());
     }
     let slot = fd as usize;
@@ -390,7 +398,8 @@ pub(crate) fn ioctl(cx: &mut Cx) -> Answer {
             };
             let on = cx.read_u32(arg)? != 0;
             let flags = file.flags.get();
-            file.flags.set(if on { flags | flag } else { flags & !flag });
+            file.flags
+                .set(if on { flags | flag } else { flags & !flag });
             Ok(0)
         }
         FIONREAD if file.file.stat()?.kind() == crate::fs::S_IFREG => {

@@ -280,6 +280,14 @@ pub(crate) fn listxattr(cx: &mut Cx) -> Answer {
     Ok(0)
 }
 
+/// name_to_handle_at(2): the files have none.
+pub(crate) fn handle(cx: &mut Cx) -> Answer {
+    let [fd, path, ..] = cx.args;
+    let path = cx.path(path)?;
+    stat_at(cx, fd, &path, AT_EMPTY_PATH)?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
 /// mount(2), umount2(2), pivot_root(2): the box is as it was made.
 pub(crate) fn mount(_cx: &mut Cx) -> Answer {
     Err(Errno::EPERM.into())

@@ -257,14 +257,27 @@ impl Source for ProcSource {
             Kind::Root => {
                 let mut names = system::names();
                 names.extend(
-                    [("self", S_IFLNK), ("thread-self", S_IFLNK), ("sys", S_IFDIR)]
-                        .map(|(name, kind)| (name.to_string(), kind)),
+                    [
+                        ("self", S_IFLNK),
+                        ("thread-self", S_IFLNK),
+                        ("sys", S_IFDIR),
+                    ]
+                    .map(|(name, kind)| (name.to_string(), kind)),
                 );
-                names.extend([("mounts", S_IFLNK), ("net", S_IFLNK)].map(|(n, k)| (n.to_string(), k)));
-                names.extend(kernel.processes.keys().map(|pid| (pid.to_string(), S_IFDIR)));
+                names.extend(
+                    [("mounts", S_IFLNK), ("net", S_IFLNK)].map(|(n, k)| (n.to_string(), k)),
+                );
+                names.extend(
+                    kernel
+                        .processes
+                        .keys()
+                        .map(|pid| (pid.to_string(), S_IFDIR)),
+                );
                 names
             }
-            Kind::Process(tid, thread) => process::names(kernel, tid, thread).ok_or(Errno::ENOENT)?,
+            Kind::Process(tid, thread) => {
+                process::names(kernel, tid, thread).ok_or(Errno::ENOENT)?
+            }
             Kind::Tasks(pid) => kernel
                 .processes
                 .get(&pid)
@@ -318,7 +331,9 @@ impl File for Text {
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<usize, Errno> {
         let made = self.made.borrow();
         let text = made.as_deref().unwrap_or_default();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(text.len());
         let len = out.len().min(text.len() - start);
         out[..len].copy_from_slice(&text[start..start + len]);
         Ok(len)

@@ -20,7 +20,11 @@ const FILES: &[(&str, Make, Option<Writer>)] = &[
     ("cgroup", |_, _| Some(b"0::/\n".to_vec()), None),
     ("cmdline", |k, t| Some(process(k, t)?.cmdline.clone()), None),
     ("comm", comm, Some(set_comm)),
-    ("coredump_filter", |_, _| Some(b"00000033\n".to_vec()), Some(number_only)),
+    (
+        "coredump_filter",
+        |_, _| Some(b"00000033\n".to_vec()),
+        Some(number_only),
+    ),
     ("environ", |k, t| Some(process(k, t)?.environ.clone()), None),
     ("gid_map", id_map, None),
     ("io", io, None),
@@ -28,10 +32,18 @@ const FILES: &[(&str, Make, Option<Writer>)] = &[
     ("loginuid", |_, _| Some(b"4294967295".to_vec()), None),
     ("maps", maps, None),
     ("mountinfo", mount_info, None),
-    ("mounts", |k, _| Some(k.vfs.mounts_text().into_bytes()), None),
+    (
+        "mounts",
+        |k, _| Some(k.vfs.mounts_text().into_bytes()),
+        None,
+    ),
     ("oom_adj", |_, _| Some(b"0\n".to_vec()), Some(number_only)),
     ("oom_score", |_, _| Some(b"0\n".to_vec()), None),
-    ("oom_score_adj", |_, _| Some(b"0\n".to_vec()), Some(number_only)),
+    (
+        "oom_score_adj",
+        |_, _| Some(b"0\n".to_vec()),
+        Some(number_only),
+    ),
     ("personality", |_, _| Some(b"00000000\n".to_vec()), None),
     ("sessionid", |_, _| Some(b"4294967295".to_vec()), None),
     ("setgroups", |_, _| Some(b"allow\n".to_vec()), None),
@@ -39,9 +51,11 @@ const FILES: &[(&str, Make, Option<Writer>)] = &[
     ("stat", stat, None),
     ("statm", statm, None),
     ("status", status, None),
-    ("timerslack_ns", |k, t| {
-        Some(format!("{}\n", thread(k, t)?.slack).into_bytes())
-    }, None),
+    (
+        "timerslack_ns",
+        |k, t| Some(format!("{}\n", thread(k, t)?.slack).into_bytes()),
+        None,
+    ),
     ("uid_map", id_map, None),
     ("wchan", |_, _| Some(b"0".to_vec()), None),
 ];
@@ -188,7 +202,14 @@ fn id_map(_kernel: &Kernel, _tid: Tid) -> Option<Vec<u8>> {
 
 fn io(kernel: &Kernel, tid: Tid) -> Option<Vec<u8>> {
     process(kernel, tid)?;
-    let rows = ["rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes"];
+    let rows = [
+        "rchar",
+        "wchar",
+        "syscr",
+        "syscw",
+        "read_bytes",
+        "write_bytes",
+    ];
     let mut out: String = rows.iter().map(|row| format!("{row}: 0\n")).collect();
     out.push_str("cancelled_write_bytes: 0\n");
     Some(out.into_bytes())
@@ -224,7 +245,12 @@ fn limits(kernel: &Kernel, tid: Tid) -> Option<Vec<u8>> {
     };
     for (title, resource, unit) in ROWS {
         let (soft, hard) = process.rlimit(resource);
-        let _ = writeln!(out, "{title:<25} {:<20} {:<20} {unit:<10}", text(soft), text(hard));
+        let _ = writeln!(
+            out,
+            "{title:<25} {:<20} {:<20} {unit:<10}",
+            text(soft),
+            text(hard)
+        );
     }
     Some(out.into_bytes())
 }
@@ -277,9 +303,15 @@ fn stat(kernel: &Kernel, tid: Tid) -> Option<Vec<u8>> {
     let (letter, _) = state(process, thread);
     let usage = thread.map_or_else(Default::default, |thread| thread.mm.borrow().usage());
     let tty = kernel.ttys.device(process.session);
-    let foreground = kernel.ttys.foreground(process.session).map_or(-1, i64::from);
+    let foreground = kernel
+        .ttys
+        .foreground(process.session)
+        .map_or(-1, i64::from);
     let (pending, blocked) = thread.map_or((0, 0), |thread| {
-        (signal_set(thread.pending.queue.iter().map(|info| info.signal)), thread.mask)
+        (
+            signal_set(thread.pending.queue.iter().map(|info| info.signal)),
+            thread.mask,
+        )
     });
     let (ignored, caught) = thread.map_or((0, 0), dispositions);
     let nice = thread.map_or(0, |thread| thread.nice);
@@ -354,7 +386,9 @@ fn status(kernel: &Kernel, tid: Tid) -> Option<Vec<u8>> {
     let usage = thread.map_or_else(Default::default, |thread| thread.mm.borrow().usage());
     let who = &process.credentials;
     let umask = thread.map_or(0, |thread| thread.place.borrow().umask);
-    let slots = thread.map_or(0, |thread| thread.files.borrow().fds.len().next_power_of_two());
+    let slots = thread.map_or(0, |thread| {
+        thread.files.borrow().fds.len().next_power_of_two()
+    });
     let mut out = format!(
         "Name:\t{}\nUmask:\t{umask:04o}\nState:\t{letter} ({word})\nTgid:\t{}\nNgid:\t0\nPid:\t{tid}\n\
          PPid:\t{}\nTracerPid:\t0\nUid:\t{}\t{}\t{}\t{}\nGid:\t{}\t{}\t{}\t{}\nFDSize:\t{}\nGroups:\t",
@@ -401,7 +435,9 @@ fn status(kernel: &Kernel, tid: Tid) -> Option<Vec<u8>> {
             let _ = writeln!(out, "{row}:\t{:>8} kB", bytes >> 10);
         }
     }
-    let own = thread.map_or(0, |t| signal_set(t.pending.queue.iter().map(|info| info.signal)));
+    let own = thread.map_or(0, |t| {
+        signal_set(t.pending.queue.iter().map(|info| info.signal))
+    });
     let shared = signal_set(process.pending.queue.iter().map(|info| info.signal));
     let blocked = thread.map_or(0, |thread| thread.mask);
     let (ignored, caught) = thread.map_or((0, 0), dispositions);

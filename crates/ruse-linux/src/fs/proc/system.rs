@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::{Kind, Maker, Node};
+use crate::abi::{RELEASE, VERSION};
 use crate::fs::{S_IFDIR, S_IFREG};
 use crate::kernel::Kernel;
-use crate::abi::{RELEASE, VERSION};
 use crate::thread::State;
 
 /// `USER_HZ`.
@@ -23,7 +23,9 @@ const FILES: &[(&str, Maker)] = &[
     ),
     (
         "filesystems",
-        Maker::Fixed("nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tpipefs\nnodev\tsockfs\n\text4\n"),
+        Maker::Fixed(
+            "nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tpipefs\nnodev\tsockfs\n\text4\n",
+        ),
     ),
     ("interrupts", Maker::Fixed("           CPU0       \n")),
     ("loadavg", Maker::System(loadavg)),
@@ -71,7 +73,11 @@ fn loadavg(kernel: &Kernel) -> Vec<u8> {
         .count();
     let last = kernel.threads.keys().last().copied().unwrap_or_default();
     let load = format!("{running}.00");
-    format!("{load} {load} {load} {running}/{} {last}\n", kernel.threads.len()).into_bytes()
+    format!(
+        "{load} {load} {load} {running}/{} {last}\n",
+        kernel.threads.len()
+    )
+    .into_bytes()
 }
 
 /// Bytes of memory of the machine, and of these free.
@@ -108,7 +114,9 @@ fn meminfo(kernel: &Kernel) -> Vec<u8> {
     for (name, bytes) in rows {
         let _ = writeln!(out, "{:<15} {:>8} kB", format!("{name}:"), bytes >> 10);
     }
-    out.push_str("HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+    out.push_str(
+        "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n",
+    );
     out.into_bytes()
 }
 
@@ -173,29 +181,44 @@ const SYS: &[(&str, Maker)] = &[
     ("kernel/domainname", Maker::Fixed("(none)\n")),
     ("kernel/hostname", Maker::Fixed("ruse\n")),
     ("kernel/ngroups_max", Maker::Fixed("65536\n")),
-    ("kernel/osrelease", Maker::System(|_| format!("{RELEASE}\n").into_bytes())),
+    (
+        "kernel/osrelease",
+        Maker::System(|_| format!("{RELEASE}\n").into_bytes()),
+    ),
     ("kernel/ostype", Maker::Fixed("Linux\n")),
     ("kernel/overflowgid", Maker::Fixed("65534\n")),
     ("kernel/overflowuid", Maker::Fixed("65534\n")),
     ("kernel/pid_max", Maker::Fixed("4194304\n")),
-    ("kernel/random/boot_id", Maker::Fixed("72757365-0000-4000-8000-000000000001\n")),
+    (
+        "kernel/random/boot_id",
+        Maker::Fixed("72757365-0000-4000-8000-000000000001\n"),
+    ),
     ("kernel/random/entropy_avail", Maker::Fixed("256\n")),
     ("kernel/random/poolsize", Maker::Fixed("256\n")),
     ("kernel/random/uuid", Maker::System(uuid)),
     ("kernel/randomize_va_space", Maker::Fixed("2\n")),
     ("kernel/sched_child_runs_first", Maker::Fixed("0\n")),
-    ("kernel/sem", Maker::Fixed("32000\t1024000000\t500\t32000\n")),
+    (
+        "kernel/sem",
+        Maker::Fixed("32000\t1024000000\t500\t32000\n"),
+    ),
     ("kernel/shmall", Maker::Fixed("18446744073692774399\n")),
     ("kernel/shmmax", Maker::Fixed("18446744073692774399\n")),
     ("kernel/shmmni", Maker::Fixed("4096\n")),
     ("kernel/threads-max", Maker::Fixed("16384\n")),
-    ("kernel/version", Maker::System(|_| format!("{VERSION}\n").into_bytes())),
+    (
+        "kernel/version",
+        Maker::System(|_| format!("{VERSION}\n").into_bytes()),
+    ),
     ("net/core/rmem_default", Maker::Fixed("212992\n")),
     ("net/core/rmem_max", Maker::Fixed("212992\n")),
     ("net/core/somaxconn", Maker::Fixed("4096\n")),
     ("net/core/wmem_default", Maker::Fixed("212992\n")),
     ("net/core/wmem_max", Maker::Fixed("212992\n")),
-    ("net/ipv4/ip_local_port_range", Maker::Fixed("32768\t60999\n")),
+    (
+        "net/ipv4/ip_local_port_range",
+        Maker::Fixed("32768\t60999\n"),
+    ),
     ("net/ipv4/ip_unprivileged_port_start", Maker::Fixed("0\n")),
     ("net/ipv4/tcp_fin_timeout", Maker::Fixed("60\n")),
     ("net/ipv4/tcp_keepalive_time", Maker::Fixed("7200\n")),
@@ -245,7 +268,10 @@ pub(super) fn sys(dir: &'static str, name: &str) -> Option<Node> {
         if rest == name {
             return Some(Node::Text(maker, None));
         }
-        if rest.strip_prefix(name).is_some_and(|more| more.starts_with('/')) {
+        if rest
+            .strip_prefix(name)
+            .is_some_and(|more| more.starts_with('/'))
+        {
             let len = path.len() - rest.len() + name.len();
             return Some(Node::Dir(Kind::Sys(&path[..len])));
         }

@@ -8,26 +8,40 @@ use super::*;
 fn reading_writing_and_positions() {
     let mut guest = Guest::new();
     let fd = guest.open("file", O_RDWR | O_CREAT | O_EXCL).unwrap();
-    assert_eq!(guest.open("file", O_RDWR | O_CREAT | O_EXCL), Err(Errno::EEXIST));
+    assert_eq!(
+        guest.open("file", O_RDWR | O_CREAT | O_EXCL),
+        Err(Errno::EEXIST)
+    );
     assert_eq!(guest.write(fd, b"0123456789").unwrap(), 10);
     let data = guest.data();
     guest.put(b"ab");
     assert_eq!(guest.call(PWRITE64, [fd, data, 2, 3, 0, 0]), Ok(2));
-    assert_eq!(guest.call(PWRITE64, [fd, data, 2, u64::MAX, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(PWRITE64, [fd, data, 2, u64::MAX, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     assert_eq!(guest.call(LSEEK, [fd, 0, 1, 0, 0, 0]), Ok(10));
     assert_eq!(guest.call(LSEEK, [fd, -3_i64 as u64, 2, 0, 0, 0]), Ok(7));
     assert_eq!(guest.read(fd, 100).unwrap(), b"789");
     assert_eq!(guest.read(fd, 100).unwrap(), b"");
-    assert_eq!(guest.call(LSEEK, [fd, -1_i64 as u64, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(LSEEK, [fd, -1_i64 as u64, 0, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     assert_eq!(guest.call(PREAD64, [fd, data, 4, 2, 0, 0]), Ok(4));
     assert_eq!(guest.get(4), b"2ab5");
     // Pieces.
     guest.put(b"onetwo");
-    let list = [data, 3, data + 3, 0, data + 3, 3].map(u64::to_le_bytes).concat();
+    let list = [data, 3, data + 3, 0, data + 3, 3]
+        .map(u64::to_le_bytes)
+        .concat();
     guest.mm().borrow_mut().write(data + 4096, &list).unwrap();
     let append = guest.open("file", O_WRONLY | O_APPEND).unwrap();
     assert_eq!(guest.call(WRITEV, [append, data + 4096, 3, 0, 0, 0]), Ok(6));
-    assert_eq!(guest.call(WRITEV, [append, data + 4096, 1025, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(WRITEV, [append, data + 4096, 1025, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     assert_eq!(guest.contents("file").unwrap(), b"012ab56789onetwo");
     // More than is moved at a time, and memory that ends in the middle.
     let long: Vec<u8> = (0..400_000_u32).map(|n| n as u8).collect();
@@ -54,12 +68,18 @@ fn holes_and_space() {
     guest.call(FTRUNCATE, [fd, 1 << 20, 0, 0, 0, 0]).unwrap();
     assert_eq!(guest.fstat(fd).unwrap().size, 1 << 20);
     let (data_from, hole_from) = (3, 4);
-    assert_eq!(guest.call(LSEEK, [fd, 1 << 20, data_from, 0, 0, 0]), Err(Errno::ENXIO));
+    assert_eq!(
+        guest.call(LSEEK, [fd, 1 << 20, data_from, 0, 0, 0]),
+        Err(Errno::ENXIO)
+    );
     let hole = guest.call(LSEEK, [fd, 0, hole_from, 0, 0, 0]).unwrap();
     assert!(hole == 0 || hole == 1 << 20, "{hole}");
     guest.call(FALLOCATE, [fd, 0, 0, 2 << 20, 0, 0]).unwrap();
     assert_eq!(guest.fstat(fd).unwrap().size, 2 << 20);
-    assert_eq!(guest.call(FALLOCATE, [fd, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(FALLOCATE, [fd, 0, 0, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
 }
 
 #[test]
@@ -71,7 +91,9 @@ fn directories_read_in_parts_while_they_change() {
     }
     guest.mkdir("dir/sub").unwrap();
     guest.symlink("x", "dir/link").unwrap();
-    guest.at(MKNODAT, "dir/fifo", [u64::from(S_IFIFO | 0o644), 0, 0, 0]).unwrap();
+    guest
+        .at(MKNODAT, "dir/fifo", [u64::from(S_IFIFO | 0o644), 0, 0, 0])
+        .unwrap();
     let fd = guest.open("dir", O_DIRECTORY).unwrap();
     assert_eq!(guest.getdents(fd, 20), Err(Errno::EINVAL));
     let mut all = Vec::new();
@@ -128,20 +150,34 @@ fn descriptors() {
     guest.read(fd, 4).unwrap();
     assert_eq!(guest.read(other, 2).unwrap(), b"45");
     assert_eq!(guest.call(DUP3, [fd, fd, 0, 0, 0, 0]), Err(Errno::EINVAL));
-    assert_eq!(guest.call(DUP3, [fd, 77, u64::from(O_CLOEXEC), 0, 0, 0]), Ok(77));
+    assert_eq!(
+        guest.call(DUP3, [fd, 77, u64::from(O_CLOEXEC), 0, 0, 0]),
+        Ok(77)
+    );
     assert_eq!(cloexec(&mut guest, 77), Ok(1));
     assert_eq!(guest.call(DUP3, [99, 77, 0, 0, 0, 0]), Err(Errno::EBADF));
-    assert_eq!(guest.call(DUP3, [fd, 1 << 30, 0, 0, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(
+        guest.call(DUP3, [fd, 1 << 30, 0, 0, 0, 0]),
+        Err(Errno::EBADF)
+    );
     let high = guest.call(FCNTL, [fd, 0, 50, 0, 0, 0]).unwrap();
     assert_eq!(high, 50);
     assert_eq!(guest.call(FCNTL, [fd, 1030, 50, 0, 0, 0]), Ok(51));
     assert_eq!(cloexec(&mut guest, 51), Ok(1));
-    assert_eq!(guest.call(FCNTL, [fd, 0, 1 << 30, 0, 0, 0]), Err(Errno::EINVAL));
-    assert_eq!(guest.call(FCNTL, [fd, 0, u64::MAX, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(FCNTL, [fd, 0, 1 << 30, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        guest.call(FCNTL, [fd, 0, u64::MAX, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     let flags = guest.call(FCNTL, [fd, 3, 0, 0, 0, 0]).unwrap();
     assert_eq!(flags & u64::from(O_ACCMODE), u64::from(O_RDONLY));
     // All from 50 on; those below stay.
-    guest.call(CLOSE_RANGE, [50, u64::from(u32::MAX), 0, 0, 0, 0]).unwrap();
+    guest
+        .call(CLOSE_RANGE, [50, u64::from(u32::MAX), 0, 0, 0, 0])
+        .unwrap();
     for gone in [50, 51, 77] {
         assert_eq!(guest.call(CLOSE, [gone, 0, 0, 0, 0, 0]), Err(Errno::EBADF));
     }
@@ -221,10 +257,22 @@ fn locks_of_processes() {
     assert_eq!(lock(&mut guest, first, SETLK, WRLCK, 0, 0), Some(Ok(0)));
     assert_eq!(lock(&mut guest, second, SETLK, RDLCK, 5, 1), held);
     // So does the end of a process.
-    guest.kernel.processes.get_mut(&first).unwrap().threads.clear();
+    guest
+        .kernel
+        .processes
+        .get_mut(&first)
+        .unwrap()
+        .threads
+        .clear();
     assert_eq!(lock(&mut guest, second, SETLK, WRLCK, 0, 0), Some(Ok(0)));
-    assert_eq!(lock(&mut guest, second, SETLK, 7, 0, 0), Some(Err(Errno::EINVAL)));
-    assert_eq!(lock(&mut guest, second, SETLK, WRLCK, -1, 5), Some(Err(Errno::EINVAL)));
+    assert_eq!(
+        lock(&mut guest, second, SETLK, 7, 0, 0),
+        Some(Err(Errno::EINVAL))
+    );
+    assert_eq!(
+        lock(&mut guest, second, SETLK, WRLCK, -1, 5),
+        Some(Err(Errno::EINVAL))
+    );
 }
 
 #[test]
@@ -238,16 +286,25 @@ fn locks_of_open_files() {
     let mut flock = |guest: &mut Guest, fd, how| guest.try_call(FLOCK, [fd, how, 0, 0, 0, 0]);
     assert_eq!(flock(&mut guest, one, exclusive), Some(Ok(0)));
     assert_eq!(flock(&mut guest, same, exclusive | now), Some(Ok(0)));
-    assert_eq!(flock(&mut guest, two, shared | now), Some(Err(Errno::EAGAIN)));
+    assert_eq!(
+        flock(&mut guest, two, shared | now),
+        Some(Err(Errno::EAGAIN))
+    );
     assert_eq!(flock(&mut guest, two, shared), None);
     assert_eq!(flock(&mut guest, one, shared), Some(Ok(0)));
     assert_eq!(flock(&mut guest, two, shared), Some(Ok(0)));
-    assert_eq!(flock(&mut guest, one, exclusive | now), Some(Err(Errno::EAGAIN)));
+    assert_eq!(
+        flock(&mut guest, one, exclusive | now),
+        Some(Err(Errno::EAGAIN))
+    );
     assert_eq!(flock(&mut guest, two, unlock), Some(Ok(0)));
     assert_eq!(flock(&mut guest, one, exclusive | now), Some(Ok(0)));
     // It goes with the last descriptor of the open file.
     guest.close(one);
-    assert_eq!(flock(&mut guest, two, exclusive | now), Some(Err(Errno::EAGAIN)));
+    assert_eq!(
+        flock(&mut guest, two, exclusive | now),
+        Some(Err(Errno::EAGAIN))
+    );
     guest.close(same);
     assert_eq!(flock(&mut guest, two, exclusive | now), Some(Ok(0)));
     assert_eq!(flock(&mut guest, two, 3), Some(Err(Errno::EINVAL)));
@@ -256,7 +313,10 @@ fn locks_of_open_files() {
     guest.put(&flock_bytes(WRLCK, 0, 0));
     let data = guest.data();
     assert_eq!(guest.call(FCNTL, [two, 37, data, 0, 0, 0]), Ok(0));
-    assert_eq!(guest.call(FCNTL, [other, 37, data, 0, 0, 0]), Err(Errno::EAGAIN));
+    assert_eq!(
+        guest.call(FCNTL, [other, 37, data, 0, 0, 0]),
+        Err(Errno::EAGAIN)
+    );
 }
 
 #[test]
@@ -309,7 +369,10 @@ fn others_than_root_need_permission() {
     // Root may open what its mode forbids to all.
     guest.at(FCHMODAT, "mine", [0, 0, 0, 0]).unwrap();
     assert_eq!(guest.contents("mine").unwrap(), b"mine");
-    assert_eq!(guest.at(FACCESSAT, "mine", [1, 0, 0, 0]), Err(Errno::EACCES));
+    assert_eq!(
+        guest.at(FACCESSAT, "mine", [1, 0, 0, 0]),
+        Err(Errno::EACCES)
+    );
     guest.at(FCHMODAT, "mine", [0o640, 0, 0, 0]).unwrap();
     guest.at(FCHOWNAT, "mine", [0, 50, 0, 0]).unwrap();
     let pid = guest.tid;
@@ -333,13 +396,21 @@ fn others_than_root_need_permission() {
     assert_eq!(guest.make("new", b""), Err(Errno::EACCES));
     assert_eq!(guest.mkdir("new"), Err(Errno::EACCES));
     assert_eq!(guest.unlink("mine"), Err(Errno::EACCES));
-    assert_eq!(guest.at(FCHMODAT, "mine", [0o777, 0, 0, 0]), Err(Errno::EPERM));
-    assert_eq!(guest.at(FCHOWNAT, "mine", [1000, 1000, 0, 0]), Err(Errno::EPERM));
+    assert_eq!(
+        guest.at(FCHMODAT, "mine", [0o777, 0, 0, 0]),
+        Err(Errno::EPERM)
+    );
+    assert_eq!(
+        guest.at(FCHOWNAT, "mine", [1000, 1000, 0, 0]),
+        Err(Errno::EPERM)
+    );
     guest.make("sticky/own", b"own").unwrap();
     assert_eq!(guest.stat("sticky/own").unwrap().uid, 1000);
     assert_eq!(guest.unlink("sticky/roots"), Err(Errno::EPERM));
     guest.rename("sticky/own", "sticky/renamed").unwrap();
-    guest.at(FCHMODAT, "sticky/renamed", [0o400, 0, 0, 0]).unwrap();
+    guest
+        .at(FCHMODAT, "sticky/renamed", [0o400, 0, 0, 0])
+        .unwrap();
     assert_eq!(guest.open("sticky/renamed", O_RDWR), Err(Errno::EACCES));
     guest.unlink("sticky/renamed").unwrap();
 }
@@ -351,10 +422,14 @@ fn umask_times_and_memory_files() {
     guest.make("private", b"").unwrap();
     assert_eq!(guest.stat("private").unwrap().mode & 0o777, 0o600);
     guest.call(UMASK, [0, 0, 0, 0, 0, 0]).unwrap();
-    let fd = guest.open_at(CWD, "public", O_CREAT | O_RDWR, 0o666).unwrap();
+    let fd = guest
+        .open_at(CWD, "public", O_CREAT | O_RDWR, 0o666)
+        .unwrap();
     assert_eq!(guest.fstat(fd).unwrap().mode & 0o777, 0o666);
     // Seconds before 1970, too; and links themselves.
-    let times = [-5_i64 as u64, 0, -7_i64 as u64, 5].map(u64::to_le_bytes).concat();
+    let times = [-5_i64 as u64, 0, -7_i64 as u64, 5]
+        .map(u64::to_le_bytes)
+        .concat();
     guest.put(&times);
     let data = guest.data();
     guest.at(UTIMENSAT, "public", [data, 0, 0, 0]).unwrap();
@@ -367,7 +442,10 @@ fn umask_times_and_memory_files() {
     assert_eq!(guest.stat("link").unwrap().mtime, -7);
     let bad = [0, 1_000_000_000, 0, 0].map(u64::to_le_bytes).concat();
     guest.put(&bad);
-    assert_eq!(guest.at(UTIMENSAT, "link", [data, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.at(UTIMENSAT, "link", [data, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     // memfd_create with seals.
     let name = guest.text("name");
     let fd = guest.call(MEMFD_CREATE, [name, 2, 0, 0, 0, 0]).unwrap();
@@ -379,10 +457,19 @@ fn umask_times_and_memory_files() {
     guest.call(FCNTL, [fd, 1033, 2 | 4 | 8, 0, 0, 0]).unwrap();
     assert_eq!(guest.call(FCNTL, [fd, 1034, 0, 0, 0, 0]), Ok(14));
     assert_eq!(guest.write(fd, b"x"), Err(Errno::EPERM));
-    assert_eq!(guest.call(FTRUNCATE, [fd, 1, 0, 0, 0, 0]), Err(Errno::EPERM));
-    assert_eq!(guest.contents(format!("/proc/self/fd/{fd}")).unwrap(), b"sealed");
+    assert_eq!(
+        guest.call(FTRUNCATE, [fd, 1, 0, 0, 0, 0]),
+        Err(Errno::EPERM)
+    );
+    assert_eq!(
+        guest.contents(format!("/proc/self/fd/{fd}")).unwrap(),
+        b"sealed"
+    );
     let name = guest.text("n".repeat(250));
-    assert_eq!(guest.call(MEMFD_CREATE, [name, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(MEMFD_CREATE, [name, 0, 0, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
 }
 
 #[test]
@@ -396,13 +483,19 @@ fn copies_within_the_kernel() {
     }
     let from = guest.open("from", O_RDONLY).unwrap();
     let to = guest.open("to", O_WRONLY | O_CREAT).unwrap();
-    assert_eq!(guest.call(SENDFILE, [to, from, 0, 1 << 30, 0, 0]), Ok(600_000));
+    assert_eq!(
+        guest.call(SENDFILE, [to, from, 0, 1 << 30, 0, 0]),
+        Ok(600_000)
+    );
     let copy = std::fs::read(guest.host("to")).unwrap();
     assert!(copy == long);
     // At offsets, which move instead of the file's own.
     let data = guest.data();
     guest.put(&[100_u64, 7].map(u64::to_le_bytes).concat());
-    assert_eq!(guest.call(COPY_FILE_RANGE, [from, data, to, data + 8, 50, 0]), Ok(50));
+    assert_eq!(
+        guest.call(COPY_FILE_RANGE, [from, data, to, data + 8, 50, 0]),
+        Ok(50)
+    );
     assert_eq!(guest.get(16), [150_u64, 57].map(u64::to_le_bytes).concat());
     let copy = std::fs::read(guest.host("to")).unwrap();
     assert_eq!(copy[7..57], long[100..150]);
@@ -417,7 +510,9 @@ fn copies_within_the_kernel() {
 #[test]
 fn fifos_meet() {
     let (mut guest, first, second, _) = two();
-    guest.at(MKNODAT, "fifo", [u64::from(S_IFIFO | 0o666), 0, 0, 0]).unwrap();
+    guest
+        .at(MKNODAT, "fifo", [u64::from(S_IFIFO | 0o666), 0, 0, 0])
+        .unwrap();
     assert_eq!(guest.open("fifo", O_WRONLY | O_NONBLOCK), Err(Errno::ENXIO));
     // The first waits to read until the second opens to write.
     let path = guest.text("fifo");
@@ -463,11 +558,22 @@ fn what_proc_says() {
     let pid = guest.tid;
     guest.kernel.threads.get_mut(&pid).unwrap().name = b"a (name".to_vec();
     let text = |guest: &mut Guest, path: &str| {
-        String::from_utf8(guest.contents(path).unwrap_or_else(|e| panic!("{path}: {e:?}"))).unwrap()
+        String::from_utf8(
+            guest
+                .contents(path)
+                .unwrap_or_else(|e| panic!("{path}: {e:?}")),
+        )
+        .unwrap()
     };
     let stat = text(&mut guest, "/proc/self/stat");
     assert!(stat.starts_with(&format!("{pid} (a (name) ")), "{stat}");
-    let fields = stat.trim_end().rsplit(") ").next().unwrap().split(' ').count();
+    let fields = stat
+        .trim_end()
+        .rsplit(") ")
+        .next()
+        .unwrap()
+        .split(' ')
+        .count();
     assert_eq!(fields, 50, "{stat}");
     assert!(text(&mut guest, "/proc/self/status").contains(&format!("\nPid:\t{pid}\n")));
     assert!(text(&mut guest, "/proc/self/mounts").contains("root / ext4 rw 0 0\n"));
@@ -490,7 +596,9 @@ fn what_proc_says() {
             if path.contains("/fd") && guest.lstat(&path).is_err() {
                 continue;
             }
-            let stat = guest.lstat(&path).unwrap_or_else(|e| panic!("{path}: {e:?}"));
+            let stat = guest
+                .lstat(&path)
+                .unwrap_or_else(|e| panic!("{path}: {e:?}"));
             match stat.mode & S_IFMT {
                 S_IFDIR if dirs.len() < 50 && !path.ends_with("/task") => dirs.push(path),
                 S_IFREG => {

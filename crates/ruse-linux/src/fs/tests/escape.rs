@@ -47,7 +47,13 @@ fn symbolic_links_lead_nowhere_outside() {
     symlink(&outside, guest.host("dir")).unwrap();
     symlink("../outside", guest.host("reldir")).unwrap();
     let before = snapshot(&outside);
-    for path in ["absolute", "relative", "deep", "dir/secret", "reldir/secret"] {
+    for path in [
+        "absolute",
+        "relative",
+        "deep",
+        "dir/secret",
+        "reldir/secret",
+    ] {
         assert_eq!(guest.contents(path), Err(Errno::ENOENT), "{path}");
         assert_eq!(guest.stat(path), Err(Errno::ENOENT), "{path}");
         for flags in [O_WRONLY, O_RDWR, O_WRONLY | O_TRUNC, O_PATH] {
@@ -68,12 +74,24 @@ fn symbolic_links_lead_nowhere_outside() {
         assert_eq!(guest.rename("own", &secret), Err(Errno::ENOENT));
         assert_eq!(guest.at2(LINKAT, &secret, "mine", 0), Err(Errno::ENOENT));
         assert_eq!(guest.at2(LINKAT, "own", &secret, 0), Err(Errno::ENOENT));
-        assert_eq!(guest.at(FCHMODAT, &secret, [0o777, 0, 0, 0]), Err(Errno::ENOENT));
-        assert_eq!(guest.at(FCHOWNAT, &secret, [7, 7, 0, 0]), Err(Errno::ENOENT));
+        assert_eq!(
+            guest.at(FCHMODAT, &secret, [0o777, 0, 0, 0]),
+            Err(Errno::ENOENT)
+        );
+        assert_eq!(
+            guest.at(FCHOWNAT, &secret, [7, 7, 0, 0]),
+            Err(Errno::ENOENT)
+        );
         assert_eq!(guest.at(UTIMENSAT, &secret, [0; 4]), Err(Errno::ENOENT));
-        assert_eq!(guest.at(MKNODAT, &new, [0o644, 0, 0, 0]), Err(Errno::ENOENT));
+        assert_eq!(
+            guest.at(MKNODAT, &new, [0o644, 0, 0, 0]),
+            Err(Errno::ENOENT)
+        );
         let secret = guest.text(&secret);
-        assert_eq!(guest.call(TRUNCATE, [secret, 0, 0, 0, 0, 0]), Err(Errno::ENOENT));
+        assert_eq!(
+            guest.call(TRUNCATE, [secret, 0, 0, 0, 0, 0]),
+            Err(Errno::ENOENT)
+        );
         assert_eq!(guest.chdir(dir), Err(Errno::ENOENT));
     }
     assert_eq!(snapshot(&outside), before);
@@ -214,10 +232,19 @@ fn links_in_proc_stay_in_the_box() {
     ] {
         assert_eq!(guest.stat(&path).unwrap(), root, "{path}");
     }
-    assert_eq!(guest.open_at(fd, "../../outside/secret", 0, 0), Err(Errno::ENOENT));
-    assert_eq!(guest.read_link(format!("/proc/self/fd/{fd}")).unwrap(), b"/a");
+    assert_eq!(
+        guest.open_at(fd, "../../outside/secret", 0, 0),
+        Err(Errno::ENOENT)
+    );
+    assert_eq!(
+        guest.read_link(format!("/proc/self/fd/{fd}")).unwrap(),
+        b"/a"
+    );
     // The host's own processes are not there.
-    assert_eq!(guest.stat(format!("/proc/{}", std::process::id() + 5_000_000)), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.stat(format!("/proc/{}", std::process::id() + 5_000_000)),
+        Err(Errno::ENOENT)
+    );
     assert_eq!(guest.contents("/proc/self/maps").unwrap().is_empty(), false);
 }
 
@@ -237,7 +264,10 @@ fn descriptors_of_host_streams_give_no_more_than_they_are() {
     assert_eq!(guest.list(dir).unwrap(), [b"secret"]);
     std::fs::remove_file(guest.outside().join("more")).unwrap();
     assert_eq!(guest.contents([dir, b"/more"].concat()), Err(Errno::ENOENT));
-    assert_eq!(guest.make([dir, b"/made"].concat(), b"x"), Err(Errno::EROFS));
+    assert_eq!(
+        guest.make([dir, b"/made"].concat(), b"x"),
+        Err(Errno::EROFS)
+    );
     assert_eq!(guest.open(&path, O_RDWR), Err(Errno::EROFS));
     let fd = guest.open(&path, O_RDONLY).unwrap();
     let link = format!("/proc/self/fd/{fd}");
@@ -246,9 +276,15 @@ fn descriptors_of_host_streams_give_no_more_than_they_are() {
         assert!(matches!(error, Errno::EACCES | Errno::EROFS), "{error:?}");
     }
     assert!(guest.open(&link, O_RDONLY | O_TRUNC).is_err());
-    assert_eq!(guest.call(FCHMOD, [fd, 0o777, 0, 0, 0, 0]), Err(Errno::EROFS));
+    assert_eq!(
+        guest.call(FCHMOD, [fd, 0o777, 0, 0, 0, 0]),
+        Err(Errno::EROFS)
+    );
     assert_eq!(guest.write(fd, b"x"), Err(Errno::EBADF));
-    assert_eq!(guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    assert_eq!(
+        guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
     let after = snapshot(&guest.outside());
     // But for the directory's own times, which the test changed.
     assert_eq!(after.iter().filter(|l| l.contains("secret")).count(), 1);
@@ -271,13 +307,22 @@ fn hard_links_do_not_cross() {
     // A link to the symbolic link, never to what it leads to.
     guest.at2(LINKAT, "link", "hard", 0).unwrap();
     assert_eq!(guest.lstat("hard").unwrap().mode & S_IFMT, S_IFLNK);
-    assert_eq!(guest.at2(LINKAT, "link", "hard2", 0x400), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.at2(LINKAT, "link", "hard2", 0x400),
+        Err(Errno::ENOENT)
+    );
     // Out of a read-only share, by any name, into where writing is allowed.
-    assert_eq!(guest.at2(LINKAT, "/share/file", "/mine", 0), Err(Errno::EXDEV));
+    assert_eq!(
+        guest.at2(LINKAT, "/share/file", "/mine", 0),
+        Err(Errno::EXDEV)
+    );
     let fd = guest.open("/share/file", O_RDONLY).unwrap();
     let by_fd = format!("/proc/self/fd/{fd}");
     assert_eq!(guest.at2(LINKAT, &by_fd, "/mine", 0x400), Err(Errno::EXDEV));
-    assert_eq!(guest.at2(LINKAT, &by_fd, "/share/mine", 0x400), Err(Errno::EROFS));
+    assert_eq!(
+        guest.at2(LINKAT, &by_fd, "/share/mine", 0x400),
+        Err(Errno::EROFS)
+    );
     let (empty, mine) = (guest.text(""), guest.text("/mine"));
     assert_eq!(
         guest.call(LINKAT, [fd, empty, CWD, mine, 0x1000, 0]),
@@ -285,7 +330,10 @@ fn hard_links_do_not_cross() {
     );
     assert_eq!(guest.rename("/share/file", "/mine"), Err(Errno::EXDEV));
     guest.make("/own", b"x").unwrap();
-    assert_eq!(guest.at2(LINKAT, "/own", "/share/own", 0), Err(Errno::EXDEV));
+    assert_eq!(
+        guest.at2(LINKAT, "/own", "/share/own", 0),
+        Err(Errno::EXDEV)
+    );
     guest.mkdir("/dir").unwrap();
     assert_eq!(guest.at2(LINKAT, "/dir", "/dir2", 0), Err(Errno::EPERM));
 }
@@ -312,7 +360,10 @@ fn directories_that_move_or_go_under_their_users() {
     assert_eq!(guest.cwd().unwrap(), b"/a");
     assert_eq!(guest.stat("..").unwrap(), guest.stat("/").unwrap());
     assert_eq!(guest.stat("../..").unwrap(), guest.stat("/").unwrap());
-    assert_eq!(guest.open_at(c, "../../outside/secret", 0, 0), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.open_at(c, "../../outside/secret", 0, 0),
+        Err(Errno::ENOENT)
+    );
     // A directory cannot be put into itself, or over one above.
     assert_eq!(guest.rename("/x", "/x/b/x"), Err(Errno::EINVAL));
     assert_eq!(guest.rename("/x/b", "/x"), Err(Errno::ENOTEMPTY));
@@ -321,14 +372,20 @@ fn directories_that_move_or_go_under_their_users() {
     guest.at2(RENAMEAT2, "/x/b", "/a", 2).unwrap();
     assert_eq!(guest.cwd().unwrap(), b"/x/b");
     for (fd, path) in [(b, b"/a".as_slice()), (a, b"/x/b")] {
-        assert_eq!(guest.read_link(format!("/proc/self/fd/{fd}")).unwrap(), path);
+        assert_eq!(
+            guest.read_link(format!("/proc/self/fd/{fd}")).unwrap(),
+            path
+        );
     }
     // Removed: nothing can be found in it, made in it, and another of the same
     // name is another.
     guest.unlink("file").unwrap();
     guest.rmdir("/x/b").unwrap();
     assert_eq!(guest.cwd(), Err(Errno::ENOENT));
-    assert_eq!(guest.open_at(c, "new", O_CREAT | O_WRONLY, 0o644), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.open_at(c, "new", O_CREAT | O_WRONLY, 0o644),
+        Err(Errno::ENOENT)
+    );
     assert_eq!(guest.open_at(c, ".", O_RDONLY, 0), Err(Errno::ENOENT));
     guest.mkdir("/x/b").unwrap();
     guest.make("/x/b/file", b"other").unwrap();
@@ -351,7 +408,10 @@ fn a_directory_that_the_host_takes_out_of_the_box() {
     std::fs::rename(guest.host("dir"), &outside).unwrap();
     let before = snapshot(&outside);
     assert_eq!(guest.open_at(fd, "file", O_RDWR, 0), Err(Errno::ENOENT));
-    assert_eq!(guest.open_at(fd, "../secret", O_RDWR, 0), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.open_at(fd, "../secret", O_RDWR, 0),
+        Err(Errno::ENOENT)
+    );
     assert_eq!(guest.contents("../secret"), Err(Errno::ENOENT));
     assert_eq!(guest.make("file", b"y"), Err(Errno::ENOENT));
     assert_eq!(guest.mkdir("new"), Err(Errno::ENOENT));
@@ -367,22 +427,36 @@ fn path_descriptors_only_name() {
     assert_eq!(guest.fstat(fd).unwrap(), guest.stat("file").unwrap());
     assert_eq!(guest.read(fd, 4), Err(Errno::EBADF));
     assert_eq!(guest.write(fd, b"x"), Err(Errno::EBADF));
-    assert_eq!(guest.call(FCHMOD, [fd, 0o600, 0, 0, 0, 0]), Err(Errno::EBADF));
-    assert_eq!(guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(
+        guest.call(FCHMOD, [fd, 0o600, 0, 0, 0, 0]),
+        Err(Errno::EBADF)
+    );
+    assert_eq!(
+        guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]),
+        Err(Errno::EBADF)
+    );
     assert_eq!(guest.call(LSEEK, [fd, 0, 0, 0, 0, 0]), Err(Errno::EBADF));
     // Through /proc it becomes an open file, by its name.
-    assert_eq!(guest.contents(format!("/proc/self/fd/{fd}")).unwrap(), b"text");
+    assert_eq!(
+        guest.contents(format!("/proc/self/fd/{fd}")).unwrap(),
+        b"text"
+    );
     let link = guest.open("link", O_PATH | O_NOFOLLOW).unwrap();
     assert_eq!(guest.fstat(link).unwrap().mode & S_IFMT, S_IFLNK);
     let (empty, data) = (guest.text(""), guest.data());
-    let len = guest.call(READLINKAT, [link, empty, data, 100, 0, 0]).unwrap();
+    let len = guest
+        .call(READLINKAT, [link, empty, data, 100, 0, 0])
+        .unwrap();
     assert_eq!(guest.get(len), b"file");
     assert_eq!(guest.open("link", O_NOFOLLOW), Err(Errno::ELOOP));
     let dir = guest.open("/", O_PATH | O_DIRECTORY).unwrap();
     let fd = guest.open_at(dir, "file", O_RDONLY, 0).unwrap();
     assert_eq!(guest.read(fd, 4).unwrap(), b"text");
     assert_eq!(guest.getdents(dir, 4096), Err(Errno::EBADF));
-    assert_eq!(guest.open_at(dir, "../outside/secret", O_PATH, 0), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.open_at(dir, "../outside/secret", O_PATH, 0),
+        Err(Errno::ENOENT)
+    );
 }
 
 #[test]
@@ -390,7 +464,14 @@ fn special_files_of_the_host_do_nothing() {
     use rustix::fs::{CWD as HOST_CWD, FileType, Mode, mknodat};
     let mut guest = Guest::new();
     let fifo = guest.host("fifo");
-    mknodat(HOST_CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+    mknodat(
+        HOST_CWD,
+        &fifo,
+        FileType::Fifo,
+        Mode::from_raw_mode(0o666),
+        0,
+    )
+    .unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(guest.host("socket")).unwrap();
     assert_eq!(guest.stat("fifo").unwrap().mode & S_IFMT, S_IFIFO);
     assert_eq!(guest.stat("socket").unwrap().mode & S_IFMT, S_IFSOCK);
@@ -427,7 +508,10 @@ fn special_files_of_the_host_do_nothing() {
     // Guests make no devices.
     for kind in [S_IFCHR, S_IFBLK] {
         let mode = u64::from(kind | 0o666);
-        assert_eq!(guest.at(MKNODAT, "made", [mode, 0x103, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(
+            guest.at(MKNODAT, "made", [mode, 0x103, 0, 0]),
+            Err(Errno::EPERM)
+        );
     }
 }
 
@@ -439,11 +523,19 @@ fn set_user_id_stays_in_the_box() {
     guest.at(FCHMODAT, "program", [0o6755, 0, 0, 0]).unwrap();
     guest.at(FCHOWNAT, "program", [1234, 5678, 0, 0]).unwrap();
     let stat = guest.stat("program").unwrap();
-    assert_eq!((stat.mode & 0o7777, stat.uid, stat.gid), (0o6755, 1234, 5678));
+    // A new owner does not get a set-user-id program.
+    assert_eq!(
+        (stat.mode & 0o7777, stat.uid, stat.gid),
+        (0o755, 1234, 5678)
+    );
+    guest.at(FCHMODAT, "program", [0o6755, 0, 0, 0]).unwrap();
+    assert_eq!(guest.stat("program").unwrap().mode & 0o7777, 0o6755);
     let host = std::fs::metadata(guest.host("program")).unwrap();
     assert_eq!(host.permissions().mode() & 0o7777, 0o755);
     assert_ne!(host.uid(), 1234);
-    let fd = guest.open_at(CWD, "made", O_CREAT | O_RDWR, 0o4777).unwrap();
+    let fd = guest
+        .open_at(CWD, "made", O_CREAT | O_RDWR, 0o4777)
+        .unwrap();
     assert_eq!(guest.fstat(fd).unwrap().mode & 0o7777, 0o4755);
     assert_eq!(
         std::fs::metadata(guest.host("made")).unwrap().mode() & 0o7777,
@@ -467,26 +559,53 @@ fn mount_points_have_the_right_parents() {
         config.shares.push(share(shared, "/data/in/share", false));
     });
     let root = guest.stat("/").unwrap();
-    for path in ["/dev/..", "/proc/..", "/tmp/..", "/dev/shm/../..", "/data/in/share/../../.."] {
+    for path in [
+        "/dev/..",
+        "/proc/..",
+        "/tmp/..",
+        "/dev/shm/../..",
+        "/data/in/share/../../..",
+    ] {
         assert_eq!(guest.stat(path).unwrap(), root, "{path}");
     }
-    assert_eq!(guest.stat("/dev/shm/..").unwrap().ino, guest.stat("/dev").unwrap().ino);
+    assert_eq!(
+        guest.stat("/dev/shm/..").unwrap().ino,
+        guest.stat("/dev").unwrap().ino
+    );
     guest.chdir("/data/in/share/sub").unwrap();
     guest.chdir("../..").unwrap();
     assert_eq!(guest.cwd().unwrap(), b"/data/in");
     assert_eq!(guest.list(".").unwrap(), [b"share"]);
     // Beside the share's host directory is `outside`.
-    assert_eq!(guest.contents("share/../outside/secret"), Err(Errno::ENOENT));
-    assert_eq!(guest.contents("share/sub/../../../outside/secret"), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.contents("share/../outside/secret"),
+        Err(Errno::ENOENT)
+    );
+    assert_eq!(
+        guest.contents("share/sub/../../../outside/secret"),
+        Err(Errno::ENOENT)
+    );
     // What something is mounted on or beneath stays.
-    for path in ["/dev", "/proc", "/data", "/data/in", "/data/in/share", "/dev/shm"] {
+    for path in [
+        "/dev",
+        "/proc",
+        "/data",
+        "/data/in",
+        "/data/in/share",
+        "/dev/shm",
+    ] {
         assert_eq!(guest.rmdir(path), Err(Errno::EBUSY), "{path}");
         let to = format!("{path}-moved");
         let error = guest.rename(path, &to).unwrap_err();
-        assert!(matches!(error, Errno::EBUSY | Errno::EXDEV), "{path}: {error:?}");
+        assert!(
+            matches!(error, Errno::EBUSY | Errno::EXDEV),
+            "{path}: {error:?}"
+        );
     }
     // A link of the guest into another mount is followed there.
-    guest.symlink("../proc/self/../../dev/null", "/to-null").unwrap();
+    guest
+        .symlink("../proc/self/../../dev/null", "/to-null")
+        .unwrap();
     assert_eq!(guest.stat("/to-null").unwrap().mode & S_IFMT, S_IFCHR);
     // A relative link must not find what the host has under a mount point.
     std::fs::create_dir(guest.host("proc")).unwrap();
@@ -505,7 +624,9 @@ fn a_mount_point_behind_a_link_of_the_root() {
         std::fs::create_dir(around.join("box/real")).unwrap();
         symlink("/real", around.join("box/link")).unwrap();
         symlink("../outside", around.join("box/out")).unwrap();
-        config.shares.push(share(shared.clone(), "/link/share", true));
+        config
+            .shares
+            .push(share(shared.clone(), "/link/share", true));
         config.shares.push(share(shared, "/out/share", true));
     });
     assert_eq!(guest.contents("/link/share/file").unwrap(), b"shared");
@@ -539,13 +660,22 @@ fn names_at_their_limits() {
     let mut guest = Guest::new();
     let longest = "n".repeat(255);
     guest.make(&longest, b"x").unwrap();
-    assert_eq!(guest.list("/").unwrap().contains(&longest.clone().into_bytes()), true);
+    assert_eq!(
+        guest
+            .list("/")
+            .unwrap()
+            .contains(&longest.clone().into_bytes()),
+        true
+    );
     for path in ["n".repeat(256), format!("a/{}/b", "n".repeat(300))] {
         assert_eq!(guest.stat(&path), Err(Errno::ENAMETOOLONG));
         assert_eq!(guest.make(&path, b""), Err(Errno::ENAMETOOLONG));
         assert_eq!(guest.mkdir(&path), Err(Errno::ENAMETOOLONG));
     }
-    assert_eq!(guest.stat("/".repeat(4095)).unwrap(), guest.stat("/").unwrap());
+    assert_eq!(
+        guest.stat("/".repeat(4095)).unwrap(),
+        guest.stat("/").unwrap()
+    );
     assert_eq!(guest.stat("/".repeat(4096)), Err(Errno::ENAMETOOLONG));
     assert_eq!(guest.stat("./".repeat(3000)), Err(Errno::ENAMETOOLONG));
     assert_eq!(guest.stat(""), Err(Errno::ENOENT));
@@ -566,7 +696,10 @@ fn names_at_their_limits() {
         Errno::EINVAL
     );
     // A string that runs into memory that is not there.
-    assert_eq!(guest.call(MKDIRAT, [CWD, 8, 0o755, 0, 0, 0]), Err(Errno::EFAULT));
+    assert_eq!(
+        guest.call(MKDIRAT, [CWD, 8, 0o755, 0, 0, 0]),
+        Err(Errno::EFAULT)
+    );
 }
 
 #[test]
@@ -626,14 +759,73 @@ fn unnamed_files() {
     assert_eq!(guest.list("dir").unwrap(), Vec::<Vec<u8>>::new());
     assert_eq!(guest.fstat(fd).unwrap().nlink, 0);
     assert_eq!(guest.open("dir", O_TMPFILE | O_RDONLY), Err(Errno::EINVAL));
-    assert_eq!(guest.open("../outside", O_TMPFILE | O_RDWR), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.open("../outside", O_TMPFILE | O_RDWR),
+        Err(Errno::ENOENT)
+    );
     let outside = guest.outside();
     symlink(&outside, guest.host("out")).unwrap();
     assert_eq!(guest.open("out", O_TMPFILE | O_RDWR), Err(Errno::ENOENT));
     // It gets a name, within the box only.
     let link = format!("/proc/self/fd/{fd}");
-    assert_eq!(guest.at2(LINKAT, &link, "out/name", 0x400), Err(Errno::ENOENT));
+    assert_eq!(
+        guest.at2(LINKAT, &link, "out/name", 0x400),
+        Err(Errno::ENOENT)
+    );
     guest.at2(LINKAT, &link, "dir/name", 0x400).unwrap();
     assert_eq!(guest.contents("dir/name").unwrap(), b"draft");
     assert_eq!(snapshot(&outside).len(), 4);
+}
+
+#[test]
+fn restricted_walks() {
+    const NO_XDEV: u64 = 1;
+    const NO_MAGICLINKS: u64 = 2;
+    const NO_SYMLINKS: u64 = 4;
+    const BENEATH: u64 = 8;
+    const IN_ROOT: u64 = 16;
+    let mut guest = Guest::new();
+    guest.mkdir("dir").unwrap();
+    guest.mkdir("dir/sub").unwrap();
+    guest.make("dir/file", b"x").unwrap();
+    guest.make("above", b"x").unwrap();
+    guest.symlink("../file", "dir/sub/up").unwrap();
+    guest.symlink("../above", "dir/out").unwrap();
+    guest.symlink("/file", "dir/absolute").unwrap();
+    let dir = guest.open("dir", O_DIRECTORY).unwrap();
+    let mut open2 = |path: &str, resolve: u64| {
+        let how = [0, 0, resolve].map(u64::to_le_bytes).concat();
+        guest.put(&how);
+        let (path, data) = (guest.text(path), guest.data());
+        let result = guest.call(437, [dir, path, data, 24, 0, 0]);
+        if let Ok(fd) = result {
+            guest.close(fd);
+        }
+        result.map(|_| ())
+    };
+    assert_eq!(
+        open2("file", BENEATH | NO_XDEV | NO_SYMLINKS | NO_MAGICLINKS),
+        Ok(())
+    );
+    assert_eq!(open2("sub/up", BENEATH), Ok(()));
+    assert_eq!(open2("sub/up", NO_SYMLINKS), Err(Errno::ELOOP));
+    assert_eq!(open2("sub/../file", BENEATH), Ok(()));
+    for path in [
+        "../above",
+        "/dir/file",
+        "out",
+        "absolute",
+        "sub/../../dir/file",
+    ] {
+        assert_eq!(open2(path, BENEATH), Err(Errno::EXDEV), "{path}");
+    }
+    assert_eq!(open2("absolute", IN_ROOT), Ok(()));
+    assert_eq!(open2("/file", IN_ROOT), Ok(()));
+    assert_eq!(open2("../../file", IN_ROOT), Ok(()));
+    assert_eq!(open2("out", IN_ROOT), Err(Errno::ENOENT));
+    assert_eq!(open2("../dev/null", NO_XDEV), Err(Errno::EXDEV));
+    assert_eq!(open2("../dev/../above", NO_XDEV), Err(Errno::EXDEV));
+    assert_eq!(open2("/proc/self/cwd", NO_MAGICLINKS), Err(Errno::ELOOP));
+    assert_eq!(open2("/proc/self/cwd", 0), Ok(()));
+    assert_eq!(open2("file", 1 << 20), Err(Errno::EINVAL));
 }

@@ -191,7 +191,10 @@ impl Guest {
 
     fn get(&self, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
-        self.mm().borrow_mut().read(self.data(), &mut bytes).unwrap();
+        self.mm()
+            .borrow_mut()
+            .read(self.data(), &mut bytes)
+            .unwrap();
         bytes
     }
 
@@ -207,10 +210,7 @@ impl Guest {
         mode: u32,
     ) -> Result<u64, Errno> {
         let path = self.text(path);
-        self.call(
-            OPENAT,
-            [fd, path, u64::from(flags), u64::from(mode), 0, 0],
-        )
+        self.call(OPENAT, [fd, path, u64::from(flags), u64::from(mode), 0, 0])
     }
 
     fn open(&mut self, path: impl AsRef<[u8]>, flags: u32) -> Result<u64, Errno> {
@@ -394,7 +394,10 @@ impl Guest {
 /// Everything about a host directory that a guest could have changed.
 fn snapshot(dir: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     entries.push(dir.to_path_buf());
     entries.sort();
     for path in entries {
@@ -405,11 +408,18 @@ fn snapshot(dir: &Path) -> Vec<String> {
             Vec::new()
         };
         let (modified, permissions) = (meta.modified().unwrap(), meta.permissions());
-        lines.push(format!("{path:?} {modified:?} {permissions:?} {contents:?}"));
+        lines.push(format!(
+            "{path:?} {modified:?} {permissions:?} {contents:?}"
+        ));
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            lines.push(format!("{} {} {}", meta.nlink(), meta.uid(), meta.ctime_nsec()));
+            lines.push(format!(
+                "{} {} {}",
+                meta.nlink(),
+                meta.uid(),
+                meta.ctime_nsec()
+            ));
         }
     }
     lines

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::walk::{Found, Target, Tree, Walked, join, split, walk};
+use super::super::walk::{Found, Rules, Target, Tree, Walked, join, split, walk};
 use super::super::{S_IFDIR, S_IFLNK, S_IFREG, Stat};
 use crate::errno::Errno;
 
@@ -148,7 +148,10 @@ impl Tree for Model {
             let len = path[start..].iter().position(|&b| b == b'/');
             end = len.map_or(path.len(), |len| start + len);
             let name = &path[start..end];
-            assert!(!matches!(name, b"" | b"." | b".."), "{path:?} is not canonical");
+            assert!(
+                !matches!(name, b"" | b"." | b".."),
+                "{path:?} is not canonical"
+            );
             let Kind::Dir(entries) = &self.nodes[at].kind else {
                 return Err(Errno::ENOTDIR);
             };
@@ -199,7 +202,12 @@ fn paths() -> impl Strategy<Value = Vec<u8>> {
     let ends = (prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     (prop::collection::vec(part, 1..6), ends).prop_map(|(parts, (front, back))| {
         let middle = parts.join("/");
-        format!("{}{middle}{}", if front { "/" } else { "" }, if back { "/" } else { "" }).into_bytes()
+        format!(
+            "{}{middle}{}",
+            if front { "/" } else { "" },
+            if back { "/" } else { "" }
+        )
+        .into_bytes()
     })
 }
 
@@ -257,7 +265,7 @@ proptest! {
         }
         let root = above[root % above.len()];
         let expected = model.resolve(root, start, &path, follow);
-        let walked = walk(&model, &model.path(root), &model.path(start), &path, follow);
+        let walked = walk(&model, &model.path(root), &model.path(start), &path, follow, Rules::default());
         let walked = walked.map(outcome);
         // A walk does not say which name is missing; who makes it finds out.
         if let (Ok(Outcome::Missing(path)), Err(Errno::ENOENT)) = (&walked, &expected) {
@@ -271,6 +279,6 @@ proptest! {
     #[test]
     fn whatever_bytes(path in prop::collection::vec(any::<u8>(), 0..50), model in models()) {
         // Neither panics nor asks the tree for what is not canonical.
-        let _ = walk(&model, b"/", b"/", &path, true);
+        let _ = walk(&model, b"/", b"/", &path, true, Rules::default());
     }
 }

@@ -33,11 +33,18 @@ fn by_every_path() {
             O_WRONLY | O_APPEND,
             O_RDWR | O_CREAT,
         ] {
-            assert_eq!(guest.open(path, flags), Err(Errno::EROFS), "{path} {flags:o}");
+            assert_eq!(
+                guest.open(path, flags),
+                Err(Errno::EROFS),
+                "{path} {flags:o}"
+            );
         }
         let at = guest.text(path);
         assert_eq!(guest.call(TRUNCATE, [at, 0, 0, 0, 0, 0]), Err(Errno::EROFS));
-        assert_eq!(guest.at(FCHMODAT, path, [0o777, 0, 0, 0]), Err(Errno::EROFS));
+        assert_eq!(
+            guest.at(FCHMODAT, path, [0o777, 0, 0, 0]),
+            Err(Errno::EROFS)
+        );
         assert_eq!(guest.at(FCHOWNAT, path, [1, 1, 0, 0]), Err(Errno::EROFS));
         assert_eq!(guest.at(UTIMENSAT, path, [0; 4]), Err(Errno::EROFS));
         assert_eq!(guest.at(FACCESSAT, path, [2, 0, 0, 0]), Err(Errno::EROFS));
@@ -46,23 +53,38 @@ fn by_every_path() {
     let create = O_WRONLY | O_CREAT;
     assert_eq!(guest.open("/share/new", create), Err(Errno::EROFS));
     assert_eq!(guest.open("/share/new", create | O_EXCL), Err(Errno::EROFS));
-    assert_eq!(guest.open("/share/dir", O_TMPFILE | O_RDWR), Err(Errno::EROFS));
+    assert_eq!(
+        guest.open("/share/dir", O_TMPFILE | O_RDWR),
+        Err(Errno::EROFS)
+    );
     assert_eq!(guest.mkdir("/share/new"), Err(Errno::EROFS));
     assert_eq!(guest.mkdir("/share/dir"), Err(Errno::EEXIST));
     assert_eq!(guest.symlink("x", "/share/new"), Err(Errno::EROFS));
     for kind in [S_IFREG, S_IFIFO, S_IFSOCK] {
         let mode = u64::from(kind | 0o666);
-        assert_eq!(guest.at(MKNODAT, "/share/new", [mode, 0, 0, 0]), Err(Errno::EROFS));
+        assert_eq!(
+            guest.at(MKNODAT, "/share/new", [mode, 0, 0, 0]),
+            Err(Errno::EROFS)
+        );
     }
     assert_eq!(guest.unlink("/share/file"), Err(Errno::EROFS));
     assert_eq!(guest.unlink("/share/link"), Err(Errno::EROFS));
     assert_eq!(guest.rmdir("/share/dir/empty"), Err(Errno::EROFS));
-    assert_eq!(guest.rename("/share/file", "/share/other"), Err(Errno::EROFS));
+    assert_eq!(
+        guest.rename("/share/file", "/share/other"),
+        Err(Errno::EROFS)
+    );
     assert_eq!(guest.rename("/share/dir", "/share/dir2"), Err(Errno::EROFS));
-    assert_eq!(guest.at2(RENAMEAT2, "/share/file", "/share/link", 2), Err(Errno::EROFS));
+    assert_eq!(
+        guest.at2(RENAMEAT2, "/share/file", "/share/link", 2),
+        Err(Errno::EROFS)
+    );
     assert_eq!(guest.rename("/share/file", "/moved"), Err(Errno::EXDEV));
     assert_eq!(guest.rename("/own", "/share/file"), Err(Errno::EXDEV));
-    assert_eq!(guest.at2(LINKAT, "/share/file", "/share/hard", 0), Err(Errno::EROFS));
+    assert_eq!(
+        guest.at2(LINKAT, "/share/file", "/share/hard", 0),
+        Err(Errno::EROFS)
+    );
     assert_eq!(tree(&guest), before);
 }
 
@@ -73,24 +95,44 @@ fn by_every_descriptor() {
     let fd = guest.open("/share/file", O_RDONLY).unwrap();
     let dir = guest.open("/share/dir", O_DIRECTORY).unwrap();
     for fd in [fd, dir] {
-        assert_eq!(guest.call(FCHMOD, [fd, 0o777, 0, 0, 0, 0]), Err(Errno::EROFS));
+        assert_eq!(
+            guest.call(FCHMOD, [fd, 0o777, 0, 0, 0, 0]),
+            Err(Errno::EROFS)
+        );
         assert_eq!(guest.call(FCHOWN, [fd, 1, 1, 0, 0, 0]), Err(Errno::EROFS));
-        assert_eq!(guest.call(UTIMENSAT, [fd, 0, 0, 0, 0, 0]), Err(Errno::EROFS));
+        assert_eq!(
+            guest.call(UTIMENSAT, [fd, 0, 0, 0, 0, 0]),
+            Err(Errno::EROFS)
+        );
     }
     assert_eq!(guest.write(fd, b"x"), Err(Errno::EBADF));
     let data = guest.data();
-    assert_eq!(guest.call(PWRITE64, [fd, data, 1, 0, 0, 0]), Err(Errno::EBADF));
-    assert_eq!(guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
-    assert_eq!(guest.call(FALLOCATE, [fd, 0, 0, 100, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(
+        guest.call(PWRITE64, [fd, data, 1, 0, 0, 0]),
+        Err(Errno::EBADF)
+    );
+    assert_eq!(
+        guest.call(FTRUNCATE, [fd, 0, 0, 0, 0, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        guest.call(FALLOCATE, [fd, 0, 0, 100, 0, 0]),
+        Err(Errno::EBADF)
+    );
     guest.make("/own", b"own").unwrap();
     let own = guest.open("/own", O_RDONLY).unwrap();
-    assert_eq!(guest.call(SENDFILE, [fd, own, 0, 3, 0, 0]), Err(Errno::EBADF));
+    assert_eq!(
+        guest.call(SENDFILE, [fd, own, 0, 3, 0, 0]),
+        Err(Errno::EBADF)
+    );
     assert_eq!(
         guest.call(COPY_FILE_RANGE, [own, 0, fd, 0, 3, 0]),
         Err(Errno::EBADF)
     );
     // F_SETFL changes no access mode.
-    guest.call(FCNTL, [fd, 4, u64::from(O_RDWR), 0, 0, 0]).unwrap();
+    guest
+        .call(FCNTL, [fd, 4, u64::from(O_RDWR), 0, 0, 0])
+        .unwrap();
     assert_eq!(guest.write(fd, b"x"), Err(Errno::EBADF));
     // Opened again by its descriptor.
     for path in [format!("/proc/self/fd/{fd}"), format!("/dev/fd/{fd}")] {
@@ -106,10 +148,16 @@ fn by_every_descriptor() {
     }
     // From its directory.
     assert_eq!(guest.open_at(dir, "../file", O_RDWR, 0), Err(Errno::EROFS));
-    assert_eq!(guest.open_at(dir, "new", O_CREAT | O_RDWR, 0o644), Err(Errno::EROFS));
+    assert_eq!(
+        guest.open_at(dir, "new", O_CREAT | O_RDWR, 0o644),
+        Err(Errno::EROFS)
+    );
     // Shared and writable memory of it.
     const MAP_SHARED: u64 = 1;
-    assert_eq!(guest.call(MMAP, [0, 4096, 3, MAP_SHARED, fd, 0]), Err(Errno::EACCES));
+    assert_eq!(
+        guest.call(MMAP, [0, 4096, 3, MAP_SHARED, fd, 0]),
+        Err(Errno::EACCES)
+    );
     let seen = guest.call(MMAP, [0, 4096, 1, MAP_SHARED, fd, 0]).unwrap();
     let mprotect = guest.call(226, [seen, 4096, 3, 0, 0, 0]);
     assert_eq!(mprotect, Err(Errno::EACCES));
