@@ -48,6 +48,8 @@ pub(crate) struct Epoll {
     /// The round in which it was last polled, with the answer: many paths may
     /// lead to it.
     polled: Cell<(u64, Interest)>,
+    /// The round in which its files were last asked.
+    asked: Cell<u64>,
     changes: Cell<u64>,
 }
 
@@ -63,6 +65,7 @@ impl Epoll {
             last: Cell::new((0, 0)),
             level: Cell::new(0),
             polled: Cell::new((0, 0)),
+            asked: Cell::new(0),
             changes: Cell::new(0),
         }
     }
@@ -256,9 +259,20 @@ impl File for Epoll {
     }
 
     fn ask(&self, kernel: &mut Kernel, tid: Tid, what: Ask) -> Result<(), Stop> {
-        // What is in a nested epoll is asked when that is polled by itself;
-        // only a level more here, as signalfds and terminals matter little.
-        let _ = (kernel, tid, what);
+        if what != Ask::Poll || self.asked.replace(self.hub.round()) == self.hub.round() {
+            return Ok(());
+        }
+        let files: Vec<_> = {
+            let items = self.items.borrow();
+            items
+                .values()
+                .filter_map(|item| item.file.upgrade())
+                .collect()
+        };
+        for file in files {
+            // What it is ready for is asked in either case.
+            drop(file.file.ask(kernel, tid, what));
+        }
         Ok(())
     }
 

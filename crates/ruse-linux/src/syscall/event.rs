@@ -10,8 +10,9 @@ use crate::abi;
 use crate::errno::Errno;
 use crate::fs::counter::{EventFd, TimerClock, TimerFd};
 use crate::fs::epoll::Epoll;
+use crate::fs::signalfd::SignalFd;
 use crate::fs::{Description, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR};
-use crate::signal::temporary_mask;
+use crate::signal::{self, SIGKILL, SIGSTOP, temporary_mask};
 use crate::thread::Wait;
 
 /// Bytes of `struct epoll_event`, which is not packed here.
@@ -198,4 +199,27 @@ pub(crate) fn timerfd_gettime(cx: &mut Cx) -> Answer {
     let description = cx.file(fd)?;
     let setting = timer(&description)?.get();
     write_setting(cx, current, setting)
+}
+
+/// signalfd4(2): descriptor or -1, mask, its size, flags.
+pub(crate) fn signalfd4(cx: &mut Cx) -> Answer {
+    let [fd, mask, size, flags, ..] = cx.args;
+    let flags = flags as u32;
+    if size != 8 || flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mask = cx.read_u64(mask)? & !(signal::bit(SIGKILL) | signal::bit(SIGSTOP));
+    if fd as i32 == -1 {
+        let file = Rc::new(SignalFd::new(mask));
+        return Ok(install(cx, file, flags | O_RDWR, Vec::new())? as u64);
+    }
+    let description = cx.file(fd)?;
+    let file: &SignalFd = description
+        .file
+        .as_any()
+        .downcast_ref()
+        .ok_or(Errno::EINVAL)?;
+    file.set_mask(mask);
+    cx.kernel.stir();
+    Ok(fd)
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Answer, Cx, Stop};
 use crate::errno::Errno;
 use crate::fs::{
-    Ask, Description, O_APPEND, O_NONBLOCK, O_PATH, S_IFREG, Who, Base,
+    Ask, Base, Description, O_APPEND, O_DSYNC, O_NONBLOCK, O_PATH, O_SYNC, S_IFREG, Who,
 };
 use crate::mm::Access;
 use crate::process::rlimit;
@@ -83,15 +83,15 @@ fn offset(arg: u64) -> Result<u64, Errno> {
     }
 }
 
-/// A call cannot go on now: it waits, unless the file is `O_NONBLOCK`.
-fn would_block(file: &Description, done: u64) -> Stop {
-    if file.flags.get() & O_NONBLOCK != 0 {
-        return Errno::EAGAIN.into();
-    }
-    Stop::Block(Wait {
-        done,
-        ..Wait::events()
-    })
+/// A call cannot go on now: it waits, unless the file is `O_NONBLOCK`, and
+/// on a socket as long as that says.
+fn would_block(cx: &mut Cx, file: &Description, what: Ask, done: u64) -> Stop {
+    let timeout = file.file.socket().and_then(|socket| match what {
+        Ask::Write => socket.options().send_timeout(),
+        _ => socket.options().receive_timeout(),
+    });
+    let nonblocking = file.flags.get() & O_NONBLOCK != 0;
+    super::socket::not_yet(cx, nonblocking, timeout, done)
 }
 
 /// A signal for the caller, because of what it does.
@@ -165,7 +165,7 @@ fn read_into(cx: &mut Cx, file: &Rc<Description>, pieces: &[Piece], at: Option<u
         let got = match read_in(cx, file, from, &mut buffer[..len as usize]) {
             Ok(got) => got.min(len as usize),
             Err(_) if done > 0 => break,
-            Err(Errno::EAGAIN) => return Err(would_block(file, 0)),
+            Err(Errno::EAGAIN) => return Err(would_block(cx, file, Ask::Read, 0)),
             Err(error) => return Err(error.into()),
         };
         let mut copied = 0;
@@ -232,7 +232,11 @@ fn write_from(
     let mut buffer = buffer(wanted - done.min(wanted));
     let mut failed = None;
     loop {
-        let sources = part(pieces, done, (buffer.len() as u64).min(wanted - done.min(wanted)));
+        let sources = part(
+            pieces,
+            done,
+            (buffer.len() as u64).min(wanted - done.min(wanted)),
+        );
         let mut len = 0;
         for &(va, size) in &sources {
             let out = &mut buffer[len..len + size as usize];
@@ -258,7 +262,10 @@ fn write_from(
                 }
             }
             Err(Errno::EAGAIN) if file.flags.get() & O_NONBLOCK == 0 => {
-                return Err(would_block(file, done));
+                return match would_block(cx, file, Ask::Write, done) {
+                    Stop::Errno(_) if done > 0 => Ok(done),
+                    stop => Err(stop),
+                };
             }
             Err(error) => {
                 failed = Some(error);
@@ -268,6 +275,9 @@ fn write_from(
     }
     if seekable && at.is_none() && done > 0 {
         file.offset.set(to);
+    }
+    if seekable && done > 0 && file.flags.get() & O_DSYNC != 0 {
+        file.file.sync(file.flags.get() & O_SYNC != O_SYNC)?;
     }
     match failed {
         Some(error) if done == 0 => {
@@ -281,12 +291,7 @@ fn write_from(
 }
 
 /// Reads from a file, which gets first what was written through mappings.
-fn read_in(
-    cx: &mut Cx,
-    file: &Description,
-    at: u64,
-    out: &mut [u8],
-) -> Result<usize, Errno> {
+fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
     if file.file.seekable() {
         cx.kernel.memory.before_read(file)?;
     }
@@ -438,9 +443,11 @@ pub(crate) fn lseek(cx: &mut Cx) -> Answer {
         }
         _ => return Err(Errno::EINVAL.into()),
     };
-    let to = (from as i64)
-        .checked_add(offset)
-        .ok_or(if whence == 0 { Errno::EINVAL } else { Errno::EOVERFLOW })?;
+    let to = (from as i64).checked_add(offset).ok_or(if whence == 0 {
+        Errno::EINVAL
+    } else {
+        Errno::EOVERFLOW
+    })?;
     if to < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -576,7 +583,7 @@ fn copy(
     let mut failed = None;
     while done < wanted {
         let len = (buffer.len() as u64).min(wanted - done) as usize;
-        let got = match read_in(cx, &input, read_at, &mut buffer[..len]) {
+        let got = match read_in(cx, input, read_at, &mut buffer[..len]) {
             Ok(0) => break,
             Ok(got) => got,
             Err(error) => {
@@ -584,7 +591,7 @@ fn copy(
                 break;
             }
         };
-        let put = match write_in(cx, &output, write_at, &buffer[..got]) {
+        let put = match write_in(cx, output, write_at, &buffer[..got]) {
             Ok(put) => put,
             Err(error) => {
                 failed = Some(error);
@@ -610,7 +617,7 @@ fn copy(
                 raise(cx, SIGPIPE);
             }
             Err(match error {
-                Errno::EAGAIN => would_block(output, 0),
+                Errno::EAGAIN => would_block(cx, output, Ask::Write, 0),
                 error => error.into(),
             })
         }

@@ -278,6 +278,7 @@ calls! {
     55 fchown dir::fchown "fii";
     56 openat dir::openat "dsom";
     57 close fd::close "f";
+    60 quotactl misc::not_there "xsup";
     61 getdents64 dir::getdents64 "fpu";
     62 lseek file::lseek "fi0";
     63 read file::read "fBu";
@@ -303,6 +304,10 @@ calls! {
     166 umask dir::umask "m";
     213 readahead file::readahead "fuu";
     223 fadvise64 file::fadvise64 "fuui";
+    262 fanotify_init misc::not_there "xx";
+    263 fanotify_mark misc::not_there "fxxds";
+    264 name_to_handle_at stat::handle "dsppx";
+    265 open_by_handle_at stat::mount "fpo";
     267 syncfs file::syncfs "f";
     276 renameat2 dir::renameat2 "dsdsx";
     279 memfd_create fd::memfd_create "sx";
@@ -310,6 +315,9 @@ calls! {
     286 preadv2 file::preadv2 "fpuiix";
     287 pwritev2 file::pwritev2 "fpuiix";
     291 statx stat::statx "dsxxp";
+    428 open_tree stat::mount "dsx";
+    429 move_mount stat::mount "dsdsx";
+    430 fsopen stat::mount "sx";
     436 close_range fd::close_range "uux";
     437 openat2 dir::openat2 "dspu";
     439 faccessat2 stat::faccessat2 "dsix";
@@ -343,6 +351,7 @@ calls! {
     59 pipe2 pipe::pipe2 "2o";
     72 pselect6 poll::pselect6 "ipppt";
     73 ppoll poll::ppoll "Lutpu";
+    74 signalfd4 event::signalfd4 "fpux";
     85 timerfd_create event::timerfd_create "ix";
     86 timerfd_settime event::timerfd_settime "fxpp";
     87 timerfd_gettime event::timerfd_gettime "fp";

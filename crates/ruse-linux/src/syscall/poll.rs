@@ -75,6 +75,7 @@ pub(crate) fn ppoll(cx: &mut Cx) -> Answer {
     let deadline = cx.deadline(timeout);
     temporary_mask(cx, mask, size)?;
     look_at_host(cx, timeout);
+    cx.kernel.hub.new_round();
     let mut table = vec![0; count * 8];
     cx.read(fds, &mut table)?;
     let mut ready = 0;
@@ -128,6 +129,7 @@ pub(crate) fn pselect6(cx: &mut Cx) -> Answer {
     };
     temporary_mask(cx, mask, size)?;
     look_at_host(cx, timeout);
+    cx.kernel.hub.new_round();
     let len = n.div_ceil(64) * 8;
     let places = [read, write, except];
     let mut sets = [vec![0; len], vec![0; len], vec![0; len]];
