@@ -56,12 +56,13 @@ impl FileFs {
     }
 }
 
+/// Where the guest sees a program, and what is there.
+type Program = (Vec<u8>, Rc<dyn FileSystem>);
+
 /// The program of a box without a root directory, and where the guest sees
 /// it: under its own absolute path, so that `argv[0]` and /proc/self/exe make
 /// sense.
-pub(super) fn program(
-    config: &Config,
-) -> Result<Option<(Vec<u8>, Rc<dyn FileSystem>)>, LinuxError> {
+pub(super) fn program(config: &Config) -> Result<Option<Program>, LinuxError> {
     let path = Path::new(&config.program);
     if path.as_os_str().is_empty() {
         return Ok(None);

@@ -225,7 +225,7 @@ fn two() -> (Guest, Tid, Tid, u64) {
 fn locks_of_processes() {
     let (mut guest, first, second, fd) = two();
     let data = guest.data();
-    let mut lock = |guest: &mut Guest, tid, command, kind, start, len| {
+    let lock = |guest: &mut Guest, tid, command, kind, start, len| {
         guest.tid = tid;
         guest.put(&flock_bytes(kind, start, len));
         guest.try_call(FCNTL, [fd, command, data, 0, 0, 0])
@@ -283,7 +283,7 @@ fn locks_of_open_files() {
     let same = guest.call(DUP, [one, 0, 0, 0, 0, 0]).unwrap();
     let two = guest.open("file", O_RDWR).unwrap();
     let (shared, exclusive, unlock, now) = (1, 2, 8, 4);
-    let mut flock = |guest: &mut Guest, fd, how| guest.try_call(FLOCK, [fd, how, 0, 0, 0, 0]);
+    let flock = |guest: &mut Guest, fd, how| guest.try_call(FLOCK, [fd, how, 0, 0, 0, 0]);
     assert_eq!(flock(&mut guest, one, exclusive), Some(Ok(0)));
     assert_eq!(flock(&mut guest, same, exclusive | now), Some(Ok(0)));
     assert_eq!(

@@ -78,6 +78,9 @@ struct Status {
     mtime: i64,
 }
 
+/// An entry as getdents64 gives it: number, position, type, name.
+type Dirent = (u64, u64, u8, Vec<u8>);
+
 /// A process that makes system calls, and nothing else.
 struct Guest {
     kernel: Kernel,
@@ -352,7 +355,7 @@ impl Guest {
     }
 
     /// The entries that one getdents64 gives: number, position, type, name.
-    fn getdents(&mut self, fd: u64, size: u64) -> Result<Vec<(u64, u64, u8, Vec<u8>)>, Errno> {
+    fn getdents(&mut self, fd: u64, size: u64) -> Result<Vec<Dirent>, Errno> {
         let data = self.data();
         let len = self.call(GETDENTS64, [fd, data, size, 0, 0, 0])?;
         let bytes = self.get(len);
