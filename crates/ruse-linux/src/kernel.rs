@@ -119,6 +119,7 @@ impl Kernel {
         hub.set_now(started);
         let vfs = Vfs::new(&config)?;
         let memory = Memory::new(host.clock(), config.limits.memory);
+        let tracer = crate::strace::Tracer::new(&config);
         Ok(Self {
             config,
             host,
@@ -138,7 +139,7 @@ impl Kernel {
             retired: 0,
             running: None,
             yielded: false,
-            tracer: Default::default(),
+            tracer,
             forks: 0,
             started,
             outcome: None,

@@ -43,6 +43,8 @@ mod strace;
 mod syscall;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wait;
 

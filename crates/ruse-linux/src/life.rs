@@ -317,6 +317,7 @@ impl Kernel {
             process.threads = vec![pid];
             process.execed = true;
             process.dumpable = 1;
+            process.credentials.keep = false;
         }
         if tid != pid {
             // The turn of the old id ends here.

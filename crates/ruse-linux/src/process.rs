@@ -191,6 +191,8 @@ pub(crate) struct Credentials {
     pub inheritable: u64,
     /// `PR_CAPBSET_DROP`.
     pub bounding: u64,
+    /// `PR_SET_KEEPCAPS`: who gives up user 0 keeps what is permitted.
+    pub keep: bool,
 }
 
 /// All capabilities of Linux 6.
@@ -210,6 +212,7 @@ impl Default for Credentials {
             permitted: CAPABILITIES,
             inheritable: 0,
             bounding: CAPABILITIES,
+            keep: false,
         }
     }
 }

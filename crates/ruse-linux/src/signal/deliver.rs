@@ -49,10 +49,9 @@ pub(crate) fn deliver(kernel: &mut Kernel, tid: Tid) -> bool {
             IGNORE => {}
             DEFAULT if QUIET & bit(info.signal) != 0 => {}
             DEFAULT if STOPS & bit(info.signal) != 0 => {
-                let orphaned = kernel
-                    .processes
-                    .get(&pid)
-                    .is_some_and(|p| kernel.orphaned(p.group) && !kernel.outside_continues(p.group));
+                let orphaned = kernel.processes.get(&pid).is_some_and(|p| {
+                    kernel.orphaned(p.group) && !kernel.outside_continues(p.group)
+                });
                 if info.signal == SIGSTOP || !orphaned {
                     if kernel.config.strace {
                         crate::strace::stopped(kernel, tid, info.signal);

@@ -10,8 +10,8 @@ mod send;
 pub(crate) use deliver::deliver;
 pub(crate) use frame::{SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, sigreturn};
 pub(crate) use send::{
-    force, forget_pending, has_handler, ignored, pending, retarget, send, send_group, send_thread,
-    set_mask, take, temporary_mask,
+    force, forget_pending, ignored, pending, retarget, send, send_group, send_thread, set_mask,
+    take, temporary_mask,
 };
 
 use std::collections::VecDeque;
@@ -62,7 +62,6 @@ const FAULTS: SigSet =
 pub(crate) mod code {
     pub const USER: i32 = 0;
     pub const KERNEL: i32 = 0x80;
-    pub const QUEUE: i32 = -1;
     pub const TIMER: i32 = -2;
     pub const TKILL: i32 = -6;
     pub const CLD_EXITED: i32 = 1;

@@ -153,11 +153,6 @@ pub(crate) fn ignored(thread: &Thread, signal: u32) -> bool {
     }
 }
 
-/// Whether a signal is caught.
-pub(crate) fn has_handler(thread: &Thread, signal: u32) -> bool {
-    thread.actions.borrow().of(signal).handler > IGNORE
-}
-
 fn wants(thread: &Thread, signals: SigSet) -> bool {
     (!thread.mask | thread.sigwait) & signals != 0
 }

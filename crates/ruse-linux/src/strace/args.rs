@@ -62,7 +62,7 @@ impl<'a> Printer<'a> {
 
     /// An argument, when the call begins; `None` if it is to be printed when
     /// the call ends.
-    pub(super) fn before(&mut self, letter: char, n: usize) -> Option<String> {
+    pub(super) fn before(&self, letter: char, n: usize) -> Option<String> {
         let value = self.arg(n);
         let int = value as i32;
         let low = u64::from(value as u32);
@@ -107,7 +107,7 @@ impl<'a> Printer<'a> {
     }
 
     /// An argument, when the call ends.
-    pub(super) fn after(&mut self, letter: char, n: usize, result: Result<u64, Errno>) -> String {
+    pub(super) fn after(&self, letter: char, n: usize, result: Result<u64, Errno>) -> String {
         let value = self.arg(n);
         if let Some(text) = self.before(letter, n) {
             return text;

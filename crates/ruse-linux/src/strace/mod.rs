@@ -1,4 +1,5 @@
-//! System calls as text, in the manner of strace(1), to standard error.
+//! System calls as text, in the manner of strace(1), to standard error: the
+//! host's, unless the guest's is captured.
 //!
 //! A call is printed when it begins, up to the arguments that it will write
 //! to; the rest when it ends. If something else is to be printed meanwhile,
@@ -10,7 +11,9 @@ mod names;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 
+use crate::config::{Config, Stdio};
 use crate::errno::Errno;
 use crate::kernel::Kernel;
 use crate::process::Exit;
@@ -35,6 +38,22 @@ pub(crate) struct Tracer {
     open: Option<Tid>,
     /// Several threads were seen: lines tell whose they are.
     several: bool,
+    /// Where to, if not to the host's standard error.
+    capture: Option<Arc<Mutex<Vec<u8>>>>,
+}
+
+impl Tracer {
+    /// Prints to where the guest's standard error goes if that is captured.
+    pub(crate) fn new(config: &Config) -> Self {
+        let capture = match &config.stdio[2] {
+            Stdio::Capture(to) => Some(Arc::clone(to)),
+            _ => None,
+        };
+        Self {
+            capture,
+            ..Self::default()
+        }
+    }
 }
 
 impl Kernel {
@@ -63,8 +82,16 @@ impl Kernel {
             out.push('\n');
         }
         self.tracer.open = (!ends).then_some(tid);
-        // Nobody is left to be told if that fails.
-        let _ = std::io::stderr().lock().write_all(out.as_bytes());
+        match &self.tracer.capture {
+            Some(to) => to
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .extend_from_slice(out.as_bytes()),
+            None => {
+                // Nobody is left to be told if that fails.
+                let _ = std::io::stderr().lock().write_all(out.as_bytes());
+            }
+        }
     }
 }
 
@@ -81,7 +108,7 @@ fn shape(number: u64) -> &'static str {
 
 /// A system call begins.
 pub(crate) fn enter(kernel: &mut Kernel, tid: Tid, number: u64, args: [u64; 6]) {
-    let mut printer = Printer::new(kernel, tid, &args);
+    let printer = Printer::new(kernel, tid, &args);
     let mut text = name(number);
     text.push('(');
     let mut printed = 0;
@@ -115,7 +142,7 @@ pub(crate) fn leave(kernel: &mut Kernel, tid: Tid, result: Result<u64, Errno>) {
     };
     let (number, args, printed) = (line.number, line.args, line.printed);
     let mut text = String::new();
-    let mut printer = Printer::new(kernel, tid, &args);
+    let printer = Printer::new(kernel, tid, &args);
     for (n, letter) in shape(number).chars().enumerate().skip(printed) {
         if n > 0 {
             text.push_str(", ");
@@ -129,10 +156,7 @@ pub(crate) fn leave(kernel: &mut Kernel, tid: Tid, result: Result<u64, Errno>) {
             write!(text, "{value:#x}")
         }
         Ok(value) => write!(text, "{}", value as i64),
-        Err(Errno(512)) => write!(
-            text,
-            "? ERESTARTSYS (To be restarted if SA_RESTART is set)"
-        ),
+        Err(Errno(512)) => write!(text, "? ERESTARTSYS (To be restarted if SA_RESTART is set)"),
         Err(errno) => write!(text, "-1 {} ({})", errno.name(), names::explain(errno)),
     };
     kernel.trace(tid, false, &text, true);

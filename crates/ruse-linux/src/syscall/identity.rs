@@ -58,7 +58,9 @@ fn set(cx: &mut Cx, groups: bool, new: Ids) -> Answer {
     } else {
         (c.ruid, c.euid, c.suid) = (r, e, s);
         if ![r, e, s].contains(&0) && old.contains(&0) {
-            c.permitted = 0;
+            if !c.keep {
+                c.permitted = 0;
+            }
             c.effective = 0;
         } else if e != 0 {
             c.effective = 0;

@@ -184,9 +184,14 @@ pub(crate) fn prctl(cx: &mut Cx) -> Answer {
             Ok(0)
         }
         // PR_GET_KEEPCAPS, PR_SET_KEEPCAPS
-        7 => Ok(0),
-        8 if a == 0 => Ok(0),
-        8 => Err(Errno::EPERM.into()),
+        7 => Ok(cx.process().credentials.keep.into()),
+        8 => {
+            if a > 1 {
+                return Err(Errno::EINVAL.into());
+            }
+            cx.process().credentials.keep = a == 1;
+            Ok(0)
+        }
         // PR_GET_TIMING: statistical
         13 => Ok(0),
         // PR_SET_NAME, PR_GET_NAME

@@ -218,7 +218,7 @@ fn limits(cx: &mut Cx, thread: bool) -> Result<(), Errno> {
         || !thread && processes >= PROCESSES
         || !privileged && threads as u64 >= limit
     {
-        log::warn!("{threads} threads in {processes} processes: no more of them");
+        log::debug!("{threads} threads in {processes} processes: no more of them");
         return Err(Errno::EAGAIN);
     }
     Ok(())
@@ -420,13 +420,26 @@ pub(super) fn process_of(cx: &mut Cx, fd: u64) -> Result<Tid, Errno> {
     pidfd.map(PidFd::pid).ok_or(Errno::EBADF)
 }
 
+/// The same, or behind an open directory /proc/PID.
+fn process_or_directory_of(cx: &mut Cx, fd: u64) -> Result<Tid, Errno> {
+    let description = cx.file(fd)?;
+    let name = description.path.strip_prefix(b"/proc/");
+    let pid = name
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .and_then(|name| name.parse().ok());
+    match pid {
+        Some(pid) if description.file.directory().is_some() => Ok(pid),
+        _ => process_of(cx, fd),
+    }
+}
+
 /// pidfd_send_signal(2).
 pub(crate) fn pidfd_send_signal(cx: &mut Cx) -> Answer {
     let [fd, signal, info, flags, ..] = cx.args;
     if flags as u32 != 0 || signal > u64::from(SIGMAX) {
         return Err(Errno::EINVAL.into());
     }
-    let pid = process_of(cx, fd)?;
+    let pid = process_or_directory_of(cx, fd)?;
     let (own, uid) = (cx.thread().pid, cx.process().credentials.ruid);
     let info = if info == 0 {
         SigInfo::user(signal as u32, own, uid)
