@@ -142,7 +142,12 @@ impl<'a> Measurement<'a> {
         let input = program
             .input(&work_folder().join("input"), iterations)
             .map_err(|e| e.to_string())?;
-        let limit = Duration::from_secs(self.args.limit);
+        let limit = match engine.kind {
+            // The C compiler's share of its first run.
+            Kind::LibriscvTranslation => self.args.limit.max(1200),
+            _ => self.args.limit,
+        };
+        let limit = Duration::from_secs(limit);
         run(&mut command, input.as_deref(), limit).map_err(|failure| failure.to_string())
     }
 
@@ -202,14 +207,14 @@ impl<'a> Measurement<'a> {
             let run = match self.run(engine, program, count, false) {
                 Ok(run) => run,
                 Err(reason) => {
-                    result.failure = Some(reason);
+                    result.failure = Some(reason).filter(|_| !self.stopped());
                     return result;
                 }
             };
             if judged && let Err(difference) = self.expect(program, count, &run.output) {
                 // A run that Ctrl-C broke off judges nobody.
                 result.mismatch = !self.stopped();
-                result.failure = Some(difference);
+                result.failure = Some(difference).filter(|_| result.mismatch);
                 return result;
             }
             if idle {

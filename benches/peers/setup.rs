@@ -83,6 +83,8 @@ pub fn set_up(args: &Args, mut programs: Vec<Program>) -> Result<Setup, String> 
         for engine in make(kind, args, &work) {
             match engine.and_then(|engine| probe(engine, &places)) {
                 Ok(engine) => engines.push(engine),
+                // A peer may be missing; what all this is for may not.
+                Err(reason) if kind == Kind::Ruse => return Err(reason),
                 Err(reason) => skipped.push(reason),
             }
         }
@@ -276,7 +278,7 @@ fn probe(engine: Engine, places: &Places) -> Result<Engine, String> {
     match run(&mut command, None, Duration::from_secs(1200)) {
         Ok(run) if run.output.starts_with("fib 1 ") => Ok(engine),
         Ok(run) => Err(format!("{}: fib prints {:?}", engine.name, run.output)),
-        Err(failure) => Err(format!("{}: not yet: {failure}", engine.name)),
+        Err(failure) => Err(format!("{}: fib: {failure}", engine.name)),
     }
 }
 
