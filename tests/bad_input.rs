@@ -320,6 +320,56 @@ fn guests_that_cannot_go_on() {
 }
 
 #[test]
+fn linux_programs() {
+    let bench = Bench::new();
+    bench.file("hello.elf", hello());
+    bench.file("text", "text");
+    bench.fails(
+        &["--root", "none", "sh"],
+        HOST,
+        &["none: cannot use this directory"],
+    );
+    bench.fails(
+        &["--root", ".", "sh"],
+        HOST,
+        &["sh: not found below --root in PATH (/usr/local/sbin:"],
+    );
+    bench.fails(
+        &["--root", ".", "/text"],
+        HOST,
+        &["/text: not a file that may be executed"],
+    );
+    bench.fails(
+        &["--root", ".", "/hello.elf"],
+        HOST,
+        &["/hello.elf: not a file that may be executed"],
+    );
+    bench.fails(
+        &["--root", ".", "--share", "text=here", "sh"],
+        HOST,
+        &["here: where the program sees a share must be an absolute path"],
+    );
+    bench.file("script", "#!/bin/sh\n");
+    bench.fails(
+        &["script"],
+        HOST,
+        &["script: needs /bin/sh: no such file", "--root DIR"],
+    );
+    for (args, says) in [
+        (&["--net", "hello.elf"][..], "--net is for Linux programs"),
+        (&["hello.elf", "x"], "takes no arguments"),
+        (&["-m", "1G", "script"], "--memory is for machines"),
+        (
+            &["--max-time", "never", "script"],
+            "not a number of seconds",
+        ),
+        (&["--strace"], "name one"),
+    ] {
+        bench.fails(args, USAGE, &[says]);
+    }
+}
+
+#[test]
 fn nowhere_for_the_ssd() {
     let bench = Bench::new();
     let home = bench.file("home", "a file, not a directory");

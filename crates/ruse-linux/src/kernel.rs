@@ -91,6 +91,8 @@ pub(crate) struct Kernel {
     pub futexes: Futexes,
     /// What the memories of all processes have in common.
     pub memory: Rc<Memory>,
+    /// System V shared memory.
+    pub segments: syscall::Segments,
     /// What may end a wait.
     pub hub: Hub,
     pub ttys: Ttys,
@@ -130,6 +132,7 @@ impl Kernel {
             sched: Scheduler::default(),
             futexes: Futexes::default(),
             memory,
+            segments: Default::default(),
             hub,
             ttys: Ttys::default(),
             net: Rc::default(),

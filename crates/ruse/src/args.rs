@@ -341,10 +341,10 @@ impl Command {
     ///
     /// # Errors
     /// The command again, if it is about a machine.
-    pub fn program(self) -> Result<(LinuxArgs, Vec<OsString>), Self> {
+    pub fn program(self) -> Result<(LinuxArgs, Vec<OsString>), Box<Self>> {
         match self.what {
             What::Program(args, program) => Ok((*args, program)),
-            what => Err(Self { what, ..self }),
+            what => Err(Box::new(Self { what, ..self })),
         }
     }
 

@@ -53,7 +53,7 @@ fn init_log(command: &Command) {
 fn run(command: Command) -> Result<ExitCode, HostError> {
     let command = match command.program() {
         Ok((args, program)) => return linux::run(args, program),
-        Err(command) => command,
+        Err(command) => *command,
     };
     let dump_dtb = command.dump_dtb.clone();
     let mut machine = command.machine()?;

@@ -31,7 +31,7 @@ use script::Script;
 use stack::Start;
 
 /// Where a program that can be anywhere goes: two thirds up, as on Linux.
-const PROGRAM_BASE: u64 = Space::SIZE / 3 * 2 & !0xfff;
+const PROGRAM_BASE: u64 = (Space::SIZE / 3 * 2) & !0xfff;
 /// Scripts whose interpreter is a script, and so on: no more of them.
 const SCRIPTS: usize = 5;
 /// Most arguments and environment strings.

@@ -53,6 +53,8 @@ pub(crate) struct Kind {
     pub wipe_on_fork: bool,
     /// It may be made writable: not a read-only file mapped shared.
     pub may_write: bool,
+    /// Attached by shmat(2).
+    pub segment: bool,
     /// A private file that could be written to at some time: its pages may
     /// differ from the file.
     pub written: bool,

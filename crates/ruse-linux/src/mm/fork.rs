@@ -44,7 +44,7 @@ impl Mm {
                 if !area.is_shared() {
                     let mut at = run.start;
                     let good = child.unhide(area, &run);
-                    for good in good.into_iter().chain([run.end..run.end]) {
+                    for good in good.into_iter().chain(std::iter::once(run.end..run.end)) {
                         self.copy_pages(&child, at..good.start, &mut bytes)?;
                         at = good.end;
                     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ruse_bus::{PAGE_SIZE, Prot, Space};
 
 use super::area::{Area, Backing, Kind};
+use super::object::Object;
 use super::{Access, MAX_AREAS, MMAP_BOTTOM, MMAP_TOP, Mm, effective, pages, unwritable};
 use crate::errno::Errno;
 
@@ -118,6 +119,20 @@ impl Mm {
             self.drop_pages(area, area.start..area.end);
         }
         self.sync_code_of(&gone);
+    }
+
+    /// shmdt(2): takes away what shmat(2) put at `va`, and tells what it was.
+    pub(crate) fn detach(&mut self, va: u64) -> Result<Rc<Object>, Errno> {
+        let area = self.areas.find(va).cloned().ok_or(Errno::EINVAL)?;
+        let Backing::Shared(object, 0) = area.backing_at(va) else {
+            return Err(Errno::EINVAL);
+        };
+        if !area.kind.segment || !va.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        let len = object.shared.len()?;
+        self.unmap(va..va.saturating_add(len).min(Space::SIZE));
+        Ok(object)
     }
 
     /// Decoded code of areas that changed is not to be used any more.

@@ -36,7 +36,7 @@ impl Mm {
         let mut out = Vec::new();
         for area in self.areas.iter() {
             line(&mut out, area);
-            let resident = self.present.count(area.pages()) * PAGE_SIZE >> 10;
+            let resident = (self.present.count(area.pages()) * PAGE_SIZE) >> 10;
             let (shared, private) = match area.is_shared() {
                 true => (resident, 0),
                 false => (0, resident),

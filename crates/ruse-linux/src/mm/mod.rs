@@ -28,7 +28,6 @@ use ruse_hart::{Cause, Trap};
 pub(crate) use area::{Area, Backing, Kind};
 pub(crate) use advice::Advice;
 pub(crate) use map::{Placement, Remap, page_range, round_up};
-pub(crate) use maps::Usage;
 pub(crate) use object::{Memory, Object, read_fully};
 
 use crate::errno::Errno;
@@ -451,7 +450,7 @@ impl Mm {
             Backing::File(file, _) => {
                 self.memory.before_read(&file).map_err(|_| Fault::Beyond)?;
                 let mut at = pages.start;
-                for run in good.into_iter().chain([pages.end..pages.end]) {
+                for run in good.into_iter().chain(std::iter::once(pages.end..pages.end)) {
                     if at < run.start {
                         let end = self.read_pages(area, at..run.start)?;
                         if end < run.start {

@@ -36,7 +36,6 @@ pub(crate) struct Object {
 
 /// The file that an object shows.
 pub(crate) struct FileSide {
-    pub key: FileKey,
     pub reader: Rc<Description>,
     /// Somebody's description that may write.
     writer: RefCell<Option<Rc<Description>>>,
@@ -313,7 +312,6 @@ impl Memory {
             id: self.id(),
             shared: Shared::new(0).map_err(|_| Errno::ENOMEM)?,
             file: Some(FileSide {
-                key,
                 reader: Rc::clone(description),
                 writer: RefCell::default(),
                 loaded: RefCell::default(),

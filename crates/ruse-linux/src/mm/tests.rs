@@ -378,3 +378,40 @@ int main(void) {
     return 0;
 }"#);
 }
+
+#[test]
+fn system_v_segments() {
+    ok(r#"
+#include <sys/shm.h>
+int main(void) {
+    FAILS(shmget(77, 100, 0600), ENOENT);
+    FAILS(shmget(IPC_PRIVATE, 0, 0600), EINVAL);
+    int id = shmget(77, 10000, IPC_CREAT | 0640);
+    CHECK(id >= 0 && shmget(77, 100, 0) == id);
+    FAILS(shmget(77, 100, IPC_CREAT | IPC_EXCL), EEXIST);
+    FAILS(shmget(77, 10001, 0), EINVAL);
+    char *p = shmat(id, 0, 0), *q = shmat(id, 0, SHM_RDONLY);
+    CHECK(p != (void *)-1 && q != (void *)-1);
+    p[9999] = 4;
+    CHECK(q[9999] == 4);
+    FAILS(mprotect(q, 4096, PROT_READ | PROT_WRITE), EACCES);
+    FAILS(shmat(id, p, 0), EINVAL);
+    FAILS(shmat(id, p + 1, 0), EINVAL);
+    FAILS(shmat(id + 1, 0, 0), EINVAL);
+    if (!fork()) { p[0] = 5; shmdt(p); _exit(0); }
+    wait(0);
+    CHECK(q[0] == 5);
+    struct shmid_ds ds;
+    CHECK(!shmctl(id, IPC_STAT, &ds) && ds.shm_segsz == 10000 && ds.shm_nattch == 2);
+    CHECK((ds.shm_perm.mode & 0777) == 0640 && ds.shm_perm.__key == 77 && ds.shm_cpid == getpid());
+    CHECK(!shmctl(id, IPC_RMID, 0));
+    FAILS(shmctl(id, IPC_STAT, &ds), EINVAL);
+    CHECK(q[0] == 5 && !shmdt(q));
+    FAILS(shmdt(q), EINVAL);
+    FAILS(shmdt(p + 4096), EINVAL);
+    FAILS(write(1, q, 1), EFAULT);
+    CHECK(p[0] == 5 && !shmdt(p));
+    FAILS(shmdt(p), EINVAL);
+    return 0;
+}"#);
+}

@@ -134,7 +134,8 @@ pub(crate) fn riscv_hwprobe(cx: &mut Cx) -> Answer {
         let none = cpus.iter().all(|&byte| byte == 0);
         let ours = cpus.first().is_some_and(|byte| byte & 1 != 0);
         // There is one CPU; asking which ones, no CPU stands for all.
-        if !ours && !(which && none) {
+        let any = which && none;
+        if !ours && !any {
             return Err(Errno::EINVAL.into());
         }
     }

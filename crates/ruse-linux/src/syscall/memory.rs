@@ -52,7 +52,7 @@ fn prot_of(bits: u64) -> Prot {
 
 impl Cx<'_> {
     /// Bytes that `RLIMIT_AS` leaves to the caller.
-    fn room(&mut self) -> u64 {
+    pub(super) fn room(&mut self) -> u64 {
         let limit = self.process().rlimit(rlimit::AS).0;
         limit.saturating_sub(self.mm().borrow().size())
     }
@@ -184,7 +184,8 @@ pub(crate) fn munmap(cx: &mut Cx) -> Answer {
 pub(crate) fn mprotect(cx: &mut Cx) -> Answer {
     let [va, len, prot, ..] = cx.args;
     let mut range = page_range(va, len)?;
-    if prot & PROT_GROWSDOWN != 0 && prot & PROT_GROWSUP != 0 || prot & PROT_GROWSUP != 0 {
+    if prot & PROT_GROWSUP != 0 {
+        // Nothing grows upwards here.
         return Err(Errno::EINVAL.into());
     }
     let mm = cx.mm();

@@ -17,6 +17,7 @@ mod identity;
 pub(crate) mod misc;
 mod process;
 mod resource;
+mod shm;
 mod signal;
 mod socket;
 mod time;
@@ -26,6 +27,7 @@ mod stat;
 
 pub(crate) use pipe::install;
 pub(crate) use poll::widen;
+pub(crate) use shm::Segments;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -323,6 +325,10 @@ calls! {
     439 faccessat2 stat::faccessat2 "dsix";
     452 fchmodat2 dir::fchmodat2 "dsmx";
     // Memory and exec.
+    194 shmget shm::shmget "xux";
+    195 shmctl shm::shmctl "iip";
+    196 shmat shm::shmat "ipx";
+    197 shmdt shm::shmdt "p";
     214 brk memory::brk "p";
     215 munmap memory::munmap "pu";
     216 mremap memory::mremap "puuxp";
