@@ -6,6 +6,7 @@
 use super::process::named;
 use super::{Answer, Cx};
 use crate::errno::Errno;
+use crate::kernel::INIT;
 use crate::process::rlimit;
 use crate::thread::Tid;
 
@@ -167,7 +168,8 @@ fn thread(cx: &mut Cx, tid: u64) -> Result<Tid, Errno> {
     let tid = tid as i32;
     match Tid::try_from(tid) {
         Err(_) => Err(Errno::EINVAL),
-        Ok(0) => Ok(cx.tid),
+        // Of the box's own process only the defaults can be asked.
+        Ok(0 | INIT) => Ok(cx.tid),
         Ok(tid) if cx.kernel.threads.contains_key(&tid) => Ok(tid),
         Ok(_) => Err(Errno::ESRCH),
     }
@@ -179,13 +181,22 @@ pub(crate) fn sched_yield(cx: &mut Cx) -> Answer {
     Ok(0)
 }
 
+/// A thread argument of the calls on affinity, where a negative one is just
+/// nobody's.
+fn affine(cx: &mut Cx, tid: u64) -> Result<Tid, Errno> {
+    if (tid as i32) < 0 {
+        return Err(Errno::ESRCH);
+    }
+    thread(cx, tid)
+}
+
 /// sched_getaffinity(2): gives the size of the set.
 pub(crate) fn sched_getaffinity(cx: &mut Cx) -> Answer {
     let [tid, size, at, ..] = cx.args;
     if size < SET || size & 7 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    thread(cx, tid)?;
+    affine(cx, tid)?;
     cx.write(at, &1_u64.to_le_bytes())?;
     Ok(SET)
 }
@@ -193,7 +204,7 @@ pub(crate) fn sched_getaffinity(cx: &mut Cx) -> Answer {
 /// sched_setaffinity(2): the one CPU must be in it.
 pub(crate) fn sched_setaffinity(cx: &mut Cx) -> Answer {
     let [tid, size, at, ..] = cx.args;
-    thread(cx, tid)?;
+    affine(cx, tid)?;
     let mut set = [0; SET as usize];
     let size = size.min(SET) as usize;
     cx.read(at, &mut set[..size])?;
