@@ -481,10 +481,10 @@ impl Kernel {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
-        if wait.deadline != before {
-            if let Some(at) = before {
-                self.sched.cancel(at, Due::Call(tid));
-            }
+        if wait.deadline != before
+            && let Some(at) = before
+        {
+            self.sched.cancel(at, Due::Call(tid));
         }
         if let Some(at) = wait.deadline {
             self.sched.at(at, Due::Call(tid));

@@ -318,6 +318,7 @@ impl Kernel {
             process.execed = true;
             process.dumpable = 1;
             process.credentials.keep = false;
+            process.exit_signal = SIGCHLD;
         }
         if tid != pid {
             // The turn of the old id ends here.
