@@ -60,6 +60,15 @@ impl<'a> Printer<'a> {
         Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
+    /// Whether an argument has a meaning: a mode has if a file may be created.
+    pub(super) fn counts(&self, shape: &str, n: usize) -> bool {
+        const CREATES: u64 = 0o100 | 0o20_000_000;
+        match shape.get(n.wrapping_sub(1)..=n) {
+            Some("om") => self.arg(n - 1) & CREATES != 0,
+            _ => true,
+        }
+    }
+
     /// An argument, when the call begins; `None` if it is to be printed when
     /// the call ends.
     pub(super) fn before(&self, letter: char, n: usize) -> Option<String> {
@@ -75,6 +84,7 @@ impl<'a> Printer<'a> {
             's' => self.text(value),
             'b' => self.buffer(value, self.arg(n + 1)),
             'o' => names::open_flags(value as u32),
+            'D' => names::descriptor_flags(value as u32),
             'm' => format!("0{value:o}"),
             'P' => flags(low, names::PROT, "PROT_NONE"),
             'M' => names::map_flags(low),

@@ -112,7 +112,11 @@ pub(crate) fn enter(kernel: &mut Kernel, tid: Tid, number: u64, args: [u64; 6]) 
     let mut text = name(number);
     text.push('(');
     let mut printed = 0;
-    for (n, letter) in shape(number).chars().enumerate() {
+    let shape = shape(number);
+    for (n, letter) in shape.chars().enumerate() {
+        if !printer.counts(shape, n) {
+            break;
+        }
         let Some(argument) = printer.before(letter, n) else {
             break;
         };
@@ -143,7 +147,11 @@ pub(crate) fn leave(kernel: &mut Kernel, tid: Tid, result: Result<u64, Errno>) {
     let (number, args, printed) = (line.number, line.args, line.printed);
     let mut text = String::new();
     let printer = Printer::new(kernel, tid, &args);
-    for (n, letter) in shape(number).chars().enumerate().skip(printed) {
+    let shape = shape(number);
+    for (n, letter) in shape.chars().enumerate().skip(printed) {
+        if !printer.counts(shape, n) {
+            break;
+        }
         if n > 0 {
             text.push_str(", ");
         }

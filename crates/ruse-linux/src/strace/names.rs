@@ -263,6 +263,11 @@ pub(super) fn open_flags(value: u32) -> String {
     }
 }
 
+/// Flags of pipe2(2) and dup3(2).
+pub(super) fn descriptor_flags(value: u32) -> String {
+    flags(u64::from(value), OPEN, "0")
+}
+
 /// Flags of mmap(2).
 pub(super) fn map_flags(value: u64) -> String {
     let kind = match value & 15 {

@@ -234,9 +234,9 @@ macro_rules! calls {
 // likewise, V strings and E how many, G signal set, A sigaction, R limit.
 // Written by the call: B bytes as many as the result, T timespec, Z stat,
 // 2 two descriptors, g signal set, a sigaction, W wait status, q limit.
-// Names: o open flags, P protection, M mmap flags, S signal, c clock, F futex
-// operation, H how a mask changes, K clone flags, w wait options, r resource,
-// C fcntl, I ioctl, 0 whence, O prctl.
+// Names: o open flags, D descriptor flags, P protection, M mmap flags,
+// S signal, c clock, F futex operation, H how a mask changes, K clone flags,
+// w wait options, r resource, C fcntl, I ioctl, 0 whence, O prctl.
 calls! {
     // Files.
     5 setxattr stat::xattr "ssxui";
@@ -253,7 +253,7 @@ calls! {
     16 fremovexattr stat::xattr "fs";
     17 getcwd dir::getcwd "Bu";
     23 dup fd::dup "f";
-    24 dup3 fd::dup3 "ffo";
+    24 dup3 fd::dup3 "ffD";
     25 fcntl fd::fcntl "fCx";
     29 ioctl fd::ioctl "fIx";
     32 flock fd::flock "fi";
@@ -354,7 +354,7 @@ calls! {
     20 epoll_create1 event::epoll_create1 "x";
     21 epoll_ctl event::epoll_ctl "fifp";
     22 epoll_pwait event::epoll_pwait "fpiixu";
-    59 pipe2 pipe::pipe2 "2o";
+    59 pipe2 pipe::pipe2 "2D";
     72 pselect6 poll::pselect6 "ipppt";
     73 ppoll poll::ppoll "Lutpu";
     74 signalfd4 event::signalfd4 "fpux";
