@@ -75,6 +75,11 @@ fn find(name: &[u8]) -> Option<(&'static Device, Stat)> {
     Some((device, stat))
 }
 
+/// What stat(2) says of /dev/`name`.
+pub(super) fn stat(name: &[u8]) -> Option<Stat> {
+    find(name).map(|(_, stat)| stat)
+}
+
 impl FileSystem for DevFs {
     fn look(&self, who: &Who, path: &[u8]) -> Result<Found, Errno> {
         let text = String::from_utf8_lossy(path);

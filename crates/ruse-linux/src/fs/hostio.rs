@@ -69,7 +69,11 @@ impl HostStream {
 
     /// Another handle of the same stream.
     pub(crate) fn again(&self, hub: &Hub) -> io::Result<Self> {
-        Ok(Self::from_file(hub, self.file()?.try_clone()?, self.terminal))
+        Ok(Self::from_file(
+            hub,
+            self.file()?.try_clone()?,
+            self.terminal,
+        ))
     }
 
     /// Its kind: `S_IFREG` and the like.

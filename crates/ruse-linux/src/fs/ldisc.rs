@@ -284,7 +284,9 @@ impl Line {
         if self.is(c, VERASE) {
             self.erase_char();
         } else if self.is(c, VKILL) {
-            if modes.local(ECHO) && modes.local(ECHOK) && !(modes.local(ECHOKE) && modes.local(ECHOE))
+            if modes.local(ECHO)
+                && modes.local(ECHOK)
+                && !(modes.local(ECHOKE) && modes.local(ECHOE))
             {
                 self.edit.clear();
                 self.echo(c);

@@ -105,6 +105,32 @@ impl PipeEnd {
         self.pipe.capacity.get()
     }
 
+    /// Whether both are ends of one pipe.
+    pub(crate) fn same_pipe(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.pipe, &other.pipe)
+    }
+
+    /// How many bytes it takes now.
+    pub(crate) fn room(&self) -> usize {
+        self.pipe.for_writers.watch();
+        self.pipe.capacity.get().saturating_sub(self.pipe.len())
+    }
+
+    /// Whether somebody can read what is written.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.pipe.readers.get() > 0
+    }
+
+    /// Puts back what was just read.
+    pub(crate) fn unread(&self, data: &[u8]) {
+        let mut bytes = self.pipe.bytes.borrow_mut();
+        for &byte in data.iter().rev() {
+            bytes.push_front(byte);
+        }
+        drop(bytes);
+        self.pipe.for_readers.happened();
+    }
+
     /// `F_SETPIPE_SZ`: gives what it has become.
     pub(crate) fn set_capacity(&self, wanted: u64) -> Result<usize, Errno> {
         if wanted > i32::MAX as u64 {
@@ -205,11 +231,9 @@ impl File for PipeEnd {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
-        Ok(self.stat.unwrap_or_else(|| {
-            Stat {
-                blksize: 4096,
-                ..anonymous(S_IFIFO | 0o600, self.pipe.ino)
-            }
+        Ok(self.stat.unwrap_or_else(|| Stat {
+            blksize: 4096,
+            ..anonymous(S_IFIFO | 0o600, self.pipe.ino)
         }))
     }
 
@@ -256,7 +280,10 @@ impl File for PipeEnd {
         match (self.reads, self.writes) {
             (true, false) => pipe.for_readers.count(),
             (false, true) => pipe.for_writers.count(),
-            _ => pipe.for_readers.count().wrapping_add(pipe.for_writers.count()),
+            _ => pipe
+                .for_readers
+                .count()
+                .wrapping_add(pipe.for_writers.count()),
         }
     }
 

@@ -173,6 +173,12 @@ impl File for Standard {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
+        // The same as under its name, by which ttyname(3) looks for it.
+        if self.console.is_some()
+            && let Some(stat) = super::dev::stat(b"console")
+        {
+            return Ok(stat);
+        }
         let (mode, rdev) = match (&self.end, &self.console) {
             (_, Some(_)) => (S_IFCHR | 0o620, CONSOLE_DEVICE),
             (End::Null, _) => (S_IFCHR | 0o666, NULL_DEVICE),
@@ -191,8 +197,8 @@ impl File for Standard {
             rdev,
             size,
             blocks: size.div_ceil(512),
-            blksize: if rdev == CONSOLE_DEVICE { 1024 } else { 4096 },
-            ..anonymous(mode, if self.console.is_some() { CONSOLE_DEVICE } else { self.ino })
+            blksize: 4096,
+            ..anonymous(mode, self.ino)
         })
     }
 

@@ -125,8 +125,8 @@ impl Termios {
         out
     }
 
-    /// From `struct termios`, or with `speeds` from `struct termios2`.
-    pub(crate) fn from_bytes(self, bytes: &[u8; Self::SIZE2], speeds: bool) -> Self {
+    /// Changed to what `struct termios` says, or with `speeds` `struct termios2`.
+    pub(crate) fn changed(self, bytes: &[u8; Self::SIZE2], speeds: bool) -> Self {
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };

@@ -295,7 +295,7 @@ fn set_termios(tty: &dyn Tty, cx: &mut Cx, request: u32, argument: u64) -> Resul
     let tid = cx.tid;
     background(tty, cx.kernel, tid, SIGTTOU)?;
     let flush = matches!(request, TCSETSF | TCSETSF2);
-    tty.set_termios(tty.termios().from_bytes(&bytes, speeds), flush)?;
+    tty.set_termios(tty.termios().changed(&bytes, speeds), flush)?;
     Ok(())
 }
 

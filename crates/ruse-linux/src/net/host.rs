@@ -36,6 +36,8 @@ pub(crate) struct HostSocket {
     source: Rc<Source>,
     options: Options,
     state: Cell<State>,
+    /// The last connect(2) failed after it had returned.
+    failed: Cell<bool>,
     /// The peer will not send any more.
     ended: Cell<bool>,
     /// We will not send any more.
@@ -58,7 +60,7 @@ enum State {
 }
 
 impl HostSocket {
-    pub(super) fn new(hub: &Hub, v6: bool, stream: bool) -> Result<Rc<dyn Socket>, Errno> {
+    pub(super) fn new(hub: &Hub, v6: bool, stream: bool) -> Result<Rc<Self>, Errno> {
         let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = if stream {
             HostSide::new(domain, Type::STREAM, Some(Protocol::TCP))?
@@ -97,6 +99,7 @@ impl HostSocket {
             source,
             options: Options::default(),
             state: Cell::new(state),
+            failed: Cell::new(false),
             ended: Cell::new(false),
             finished: Cell::new(false),
             error: Cell::new(None),
@@ -145,6 +148,7 @@ impl HostSocket {
             Ok(None) => self.source.blocked(POLLOUT),
             Ok(Some(error)) | Err(error) => {
                 self.state.set(State::Fresh);
+                self.failed.set(true);
                 self.error.set(Some(error.into()));
             }
         }
@@ -164,6 +168,16 @@ impl HostSocket {
             None => self.source.took(what),
         }
         ready == Some(true)
+    }
+
+    /// A datagram socket is not connected any more.
+    fn disconnect(&self) {
+        #[cfg(unix)]
+        if let Io::Datagram(io) = self.source.io()
+            && let Err(error) = rustix::net::connect_unspec(io)
+        {
+            log::debug!("a socket stays connected: {error}");
+        }
     }
 
     fn recv_stream(&self, out: &mut [u8], peek: bool) -> Result<usize, Errno> {
@@ -385,6 +399,7 @@ impl Socket for HostSocket {
         }
         if !self.stream {
             if *to == Address::Unspecified {
+                self.disconnect();
                 self.state.set(State::Fresh);
                 return Ok(Connecting::Done);
             }
@@ -406,7 +421,15 @@ impl Socket for HostSocket {
             return Err(Errno::EAFNOSUPPORT);
         }
         let to = if self.v6 { mapped(to) } else { to };
-        match self.host().connect(&to.into()) {
+        let mut result = self.host().connect(&to.into());
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::ConnectionAborted
+            && self.failed.replace(false)
+        {
+            // Linux says once more that the attempt before came to nothing.
+            result = self.host().connect(&to.into());
+        }
+        match result {
             Ok(()) => {
                 self.state.set(State::Connected);
                 self.source.is_ready(POLLOUT);

@@ -31,10 +31,13 @@ const EPHEMERAL: std::ops::Range<u16> = 32768..61000;
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 65507;
 
+/// Whether of TCP, and its number.
+type Port = (bool, u16);
+
 /// Who has which port: for TCP and for UDP.
 #[derive(Default)]
 pub(super) struct Ports {
-    bound: RefCell<BTreeMap<(bool, u16), Vec<Weak<Inet>>>>,
+    bound: RefCell<BTreeMap<Port, Vec<Weak<Inet>>>>,
     next: Cell<u16>,
     /// Turns of those that share a port.
     turn: Cell<usize>,
@@ -49,9 +52,13 @@ pub(crate) struct Inet {
     net: Rc<Net>,
     options: Options,
     local: Cell<Option<SocketAddr>>,
+    /// The address of an explicit bind(2).
+    bound: Cell<Option<IpAddr>>,
     state: RefCell<State>,
     inbox: Rc<Channel>,
     error: Cell<Option<Errno>>,
+    /// The peer is known to be gone.
+    reset: Cell<bool>,
     news: News,
     ino: u64,
 }
@@ -159,9 +166,11 @@ impl Inet {
             net: Rc::clone(net),
             options: Options::default(),
             local: Cell::new(None),
+            bound: Cell::new(None),
             state: RefCell::new(State::Fresh),
             inbox: Channel::new(hub, &net.in_flight, !stream),
             error: Cell::new(None),
+            reset: Cell::new(false),
             news: News::new(hub),
             ino: hub.new_inode(),
         })
@@ -213,6 +222,15 @@ impl Inet {
         overlap && !both(SO_REUSEPORT) && (!both(SO_REUSEADDR) || listens)
     }
 
+    /// The address that stands for all.
+    fn any(&self) -> IpAddr {
+        if self.v6 {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
+        }
+    }
+
     /// An address in the family of the socket.
     fn own_family(&self, at: SocketAddr) -> SocketAddr {
         if self.v6 { mapped(at) } else { at }
@@ -258,10 +276,9 @@ impl Inet {
                 let ports = &self.net.inet;
                 let at = ports.ephemeral(self, ip).ok_or(Errno::EADDRNOTAVAIL)?;
                 // Datagrams are heard on every address.
-                let shown = match (self.stream, self.v6) {
-                    (true, _) => self.own_family(at),
-                    (false, false) => (Ipv4Addr::UNSPECIFIED, at.port()).into(),
-                    (false, true) => (Ipv6Addr::UNSPECIFIED, at.port()).into(),
+                let shown = match self.stream {
+                    true => self.own_family(at),
+                    false => SocketAddr::new(self.any(), at.port()),
                 };
                 self.local.set(Some(shown));
                 ports.take(self.stream, at.port(), self.me.clone());
@@ -442,6 +459,7 @@ impl Socket for Inet {
             _ => at,
         };
         self.local.set(Some(at));
+        self.bound.set(Some(at.ip()));
         ports.take(self.stream, at.port(), self.me.clone());
         Ok(())
     }
@@ -462,12 +480,7 @@ impl Socket for Inet {
         let ports = &self.net.inet;
         match self.local.get() {
             None => {
-                let any: IpAddr = if self.v6 {
-                    Ipv6Addr::UNSPECIFIED.into()
-                } else {
-                    Ipv4Addr::UNSPECIFIED.into()
-                };
-                let at = ports.ephemeral(self, any).ok_or(Errno::EADDRINUSE)?;
+                let at = ports.ephemeral(self, self.any()).ok_or(Errno::EADDRINUSE)?;
                 self.local.set(Some(at));
                 ports.take(true, at.port(), self.me.clone());
             }
@@ -511,7 +524,14 @@ impl Socket for Inet {
             return self.connect_stream(to.inet()?, caller);
         }
         let state = match to {
-            Address::Unspecified => State::Fresh,
+            Address::Unspecified => {
+                // It is heard again as before it was connected.
+                let ip = self.bound.get().unwrap_or_else(|| self.any());
+                let local = self.local.get();
+                self.local
+                    .set(local.map(|at| SocketAddr::new(ip, at.port())));
+                State::Fresh
+            }
             _ => {
                 let to = self.destination(to.inet()?)?;
                 let from = self.bind_for(to)?;
@@ -524,11 +544,8 @@ impl Socket for Inet {
     }
 
     fn name(&self) -> Result<Address, Errno> {
-        Ok(Address::Inet(self.local.get().unwrap_or(if self.v6 {
-            (Ipv6Addr::UNSPECIFIED, 0).into()
-        } else {
-            (Ipv4Addr::UNSPECIFIED, 0).into()
-        })))
+        let unbound = SocketAddr::new(self.any(), 0);
+        Ok(Address::Inet(self.local.get().unwrap_or(unbound)))
     }
 
     fn peer(&self) -> Result<Address, Errno> {
@@ -565,7 +582,15 @@ impl Socket for Inet {
         };
         // Files do not travel over networks.
         drop(rights.take());
-        outbox.write(data, None, &mut None, sender)
+        match outbox.write(data, None, &mut None, sender) {
+            // The peer is gone: TCP learns of it from the answer to the
+            // first segment that it sends in vain.
+            Err(Errno::EPIPE) if !outbox.is_finished() && !self.reset.replace(true) => {
+                self.news.happened();
+                Ok(data.len())
+            }
+            result => result,
+        }
     }
 
     fn recv(&self, out: &mut [u8], flags: u32) -> Result<Received, Errno> {
@@ -692,6 +717,9 @@ impl File for Inet {
                 }
             }
             State::Connected { outbox, .. } => {
+                if self.reset.get() {
+                    ready |= POLLERR | POLLHUP;
+                }
                 if self.inbox.is_finished() {
                     ready |= POLLIN | POLLRDHUP;
                     if outbox.is_finished() {

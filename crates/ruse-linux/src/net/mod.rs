@@ -191,7 +191,7 @@ pub(crate) fn socket(
             };
             let v6 = domain == addr::AF_INET6;
             if host {
-                host::HostSocket::new(hub, v6, stream)
+                Ok(host::HostSocket::new(hub, v6, stream)?)
             } else {
                 Ok(inet::Inet::new(hub, net, v6, stream))
             }

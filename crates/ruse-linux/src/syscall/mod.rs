@@ -20,9 +20,12 @@ mod resource;
 mod shm;
 mod signal;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod time;
 mod timer;
 mod wait;
+mod splice;
 mod stat;
 
 pub(crate) use pipe::install;
@@ -292,9 +295,9 @@ calls! {
     69 preadv file::preadv "fpui";
     70 pwritev file::pwritev "fvui";
     71 sendfile file::sendfile "ffpu";
-    75 vmsplice file::splice "fpux";
-    76 splice file::splice "fpfpux";
-    77 tee file::splice "ffux";
+    75 vmsplice splice::refused "fpux";
+    76 splice splice::splice "fpfpux";
+    77 tee splice::refused "ffux";
     78 readlinkat dir::readlinkat "dsBu";
     79 newfstatat stat::newfstatat "dsZx";
     80 fstat stat::fstat "fZ";

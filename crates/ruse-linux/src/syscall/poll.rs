@@ -52,7 +52,7 @@ fn write_remaining(cx: &mut Cx, va: u64, deadline: Option<Duration>) {
     if let (Some(deadline), true) = (deadline, va != 0) {
         let left = deadline.saturating_sub(cx.kernel.hub.now());
         // Memory that cannot be written does not undo what was found.
-        drop(cx.write(va, &crate::abi::timespec(left)));
+        let _ = cx.write(va, &crate::abi::timespec(left));
     }
 }
 
