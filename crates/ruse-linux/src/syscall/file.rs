@@ -75,7 +75,7 @@ impl Cx<'_> {
 }
 
 /// The offset of a call that names one: not negative.
-fn offset(arg: u64) -> Result<u64, Errno> {
+pub(super) fn offset(arg: u64) -> Result<u64, Errno> {
     if arg > i64::MAX as u64 {
         Err(Errno::EINVAL)
     } else {
@@ -85,7 +85,7 @@ fn offset(arg: u64) -> Result<u64, Errno> {
 
 /// A call cannot go on now: it waits, unless the file is `O_NONBLOCK`, and
 /// on a socket as long as that says.
-fn would_block(cx: &mut Cx, file: &Description, what: Ask, done: u64) -> Stop {
+pub(super) fn would_block(cx: &mut Cx, file: &Description, what: Ask, done: u64) -> Stop {
     let timeout = file.file.socket().and_then(|socket| match what {
         Ask::Write => socket.options().send_timeout(),
         _ => socket.options().receive_timeout(),
@@ -291,7 +291,7 @@ fn write_from(
 }
 
 /// Reads from a file, which gets first what was written through mappings.
-fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
     if file.file.seekable() {
         cx.kernel.memory.before_read(file)?;
     }
@@ -299,7 +299,7 @@ fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) -> Result<u
 }
 
 /// Writes to a file, and lets its mappings see it.
-fn write_in(cx: &mut Cx, file: &Description, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn write_in(cx: &mut Cx, file: &Description, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
     let put = file.file.write_in(cx.kernel, at, bytes)?;
     if file.file.seekable() {
         let put = bytes.get(..put).unwrap_or(bytes);
@@ -689,10 +689,4 @@ pub(crate) fn copy_file_range(cx: &mut Cx) -> Answer {
         cx.write(to_va, &(at + done).to_le_bytes())?;
     }
     Ok(done)
-}
-
-/// splice(2), tee(2), vmsplice(2): programs copy where these are refused.
-pub(crate) fn splice(cx: &mut Cx) -> Answer {
-    cx.file(cx.args[0])?;
-    Err(Errno::EINVAL.into())
 }

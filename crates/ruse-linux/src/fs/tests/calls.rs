@@ -623,3 +623,66 @@ fn what_proc_says() {
     );
     assert_eq!(guest.description(fd).file.stat().unwrap().nlink, 0);
 }
+
+#[test]
+fn splices_lose_nothing() {
+    const PIPE2: u64 = 59;
+    const SPLICE: u64 = 76;
+    let mut guest = Guest::new();
+    guest.make("from", b"0123456789").unwrap();
+    let file = guest.open("from", O_RDWR).unwrap();
+    let data = guest.data();
+    let pipe = |guest: &mut Guest| {
+        guest
+            .call(PIPE2, [data, u64::from(O_NONBLOCK), 0, 0, 0, 0])
+            .unwrap();
+        let ends = guest.get(8);
+        let end = |at: usize| u64::from(u32::from_le_bytes(ends[at..at + 4].try_into().unwrap()));
+        (end(0), end(4))
+    };
+    let (reader, writer) = pipe(&mut guest);
+    let (reader2, writer2) = pipe(&mut guest);
+    // In by an offset, which moves, while the file's own stays.
+    guest.put(&2_u64.to_le_bytes());
+    assert_eq!(guest.call(SPLICE, [file, data, writer, 0, 5, 0]), Ok(5));
+    assert_eq!(guest.get(8), 7_u64.to_le_bytes());
+    assert_eq!(guest.call(LSEEK, [file, 0, 1, 0, 0, 0]), Ok(0));
+    // From pipe to pipe, as much as fits.
+    guest.call(FCNTL, [writer2, 1031, 4096, 0, 0, 0]).unwrap();
+    guest.write(writer2, &[b'x'; 4094]).unwrap();
+    assert_eq!(guest.call(SPLICE, [reader, 0, writer2, 0, 5, 0]), Ok(2));
+    assert_eq!(
+        guest.call(SPLICE, [reader, 0, writer2, 0, 5, 0]),
+        Err(Errno::EAGAIN)
+    );
+    assert_eq!(guest.read(reader2, 5000).unwrap()[4094..], *b"23");
+    // Out to a file that has an offset of its own.
+    assert_eq!(guest.call(SPLICE, [reader, 0, file, 0, 100, 0]), Ok(3));
+    assert_eq!(guest.contents("from").unwrap(), b"4563456789");
+    assert_eq!(
+        guest.call(SPLICE, [reader, 0, file, 0, 100, 0]),
+        Err(Errno::EAGAIN)
+    );
+    // Nobody reads: what could not be written is still there.
+    guest.write(writer, b"kept").unwrap();
+    guest.close(reader2);
+    assert_eq!(
+        guest.call(SPLICE, [reader, 0, writer2, 0, 5, 0]),
+        Err(Errno::EPIPE)
+    );
+    assert_eq!(guest.read(reader, 10).unwrap(), b"kept");
+    assert_eq!(
+        guest.call(SPLICE, [file, 0, file, 0, 5, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        guest.call(SPLICE, [reader, 0, writer, 0, 5, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        guest.call(SPLICE, [reader, data, file, 0, 5, 0]),
+        Err(Errno::ESPIPE)
+    );
+    guest.close(writer);
+    assert_eq!(guest.call(SPLICE, [reader, 0, file, 0, 5, 0]), Ok(0));
+}
