@@ -85,11 +85,12 @@ impl File for HostFile {
     }
 
     fn sync(&self, only_data: bool) -> Result<(), Errno> {
-        Ok(if only_data {
-            self.file.sync_data()?
+        if only_data {
+            self.file.sync_data()?;
         } else {
-            self.file.sync_all()?
-        })
+            self.file.sync_all()?;
+        }
+        Ok(())
     }
 
     fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {

@@ -9,6 +9,7 @@ use crate::syscall::{Answer, Cx, Stop};
 use crate::thread::Tid;
 
 mod attributes;
+mod change;
 mod console;
 pub(crate) mod counter;
 mod dev;
@@ -38,12 +39,13 @@ pub(crate) mod tty;
 mod vfs;
 mod walk;
 
+pub(crate) use change::{Change, Time, Times, allowed};
 pub(crate) use dirent::{Directory, Entry, KernelDirectory, d_type};
 pub(crate) use lock::{Lock, Locks, Owner};
 pub(crate) use memory::MemoryFile;
 pub(crate) use mount::StatFs;
 pub(crate) use news::News;
-pub(crate) use ops::{Base, Change, PathOnly, Time, Times, allowed, name_of};
+pub(crate) use ops::{Base, PathOnly, name_of};
 pub(crate) use stdio::standard_files;
 pub(crate) use vfs::{Vfs, Who};
 pub(crate) use walk::{Rules, within};

@@ -264,7 +264,6 @@ pub(super) fn symlink(dir: &Dir, target: &[u8], name: &Path) -> io::Result<()> {
 /// to; a file, unless it ends in a slash.
 #[cfg(not(unix))]
 pub(super) fn symlink(dir: &Dir, target: &[u8], name: &Path) -> io::Result<()> {
-    use cap_fs_ext::DirExt;
     let text = std::str::from_utf8(target).map_err(|_| io::ErrorKind::InvalidFilename)?;
     dir.symlink_file(text, name)
 }

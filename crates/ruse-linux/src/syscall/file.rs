@@ -10,7 +10,6 @@ use crate::fs::{
 use crate::mm::Access;
 use crate::process::rlimit;
 use crate::signal::{self, SIGPIPE, SIGXFSZ};
-use crate::thread::Wait;
 
 /// The most that one call moves (`MAX_RW_COUNT`).
 const MOST: u64 = 0x7fff_f000;
@@ -291,7 +290,12 @@ fn write_from(
 }
 
 /// Reads from a file, which gets first what was written through mappings.
-pub(super) fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn read_in(
+    cx: &mut Cx,
+    file: &Description,
+    at: u64,
+    out: &mut [u8],
+) -> Result<usize, Errno> {
     if file.file.seekable() {
         cx.kernel.memory.before_read(file)?;
     }
@@ -299,7 +303,12 @@ pub(super) fn read_in(cx: &mut Cx, file: &Description, at: u64, out: &mut [u8]) 
 }
 
 /// Writes to a file, and lets its mappings see it.
-pub(super) fn write_in(cx: &mut Cx, file: &Description, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn write_in(
+    cx: &mut Cx,
+    file: &Description,
+    at: u64,
+    bytes: &[u8],
+) -> Result<usize, Errno> {
     let put = file.file.write_in(cx.kernel, at, bytes)?;
     if file.file.seekable() {
         let put = bytes.get(..put).unwrap_or(bytes);
