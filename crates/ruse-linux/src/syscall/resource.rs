@@ -311,7 +311,7 @@ pub(crate) fn sched_setattr(cx: &mut Cx) -> Answer {
 pub(crate) fn sched_getattr(cx: &mut Cx) -> Answer {
     let [tid, at, size, flags, ..] = cx.args;
     let tid = thread(cx, tid)?;
-    if flags as u32 != 0 || size < ATTR || size > 4096 {
+    if flags as u32 != 0 || !(ATTR..=4096).contains(&size) {
         return Err(Errno::EINVAL.into());
     }
     let thread = cx.kernel.threads.get(&tid).ok_or(Errno::ESRCH)?;
