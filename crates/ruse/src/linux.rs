@@ -250,10 +250,11 @@ fn is_linux_elf(head: &[u8]) -> bool {
     }
     let mut loads = false;
     for n in 0..count as usize {
-        let Some(at) = usize::try_from(table)
+        let at = usize::try_from(table)
             .ok()
             .and_then(|at| at.checked_add(n * 56))
-        else {
+            .filter(|&at| at <= head.len());
+        let Some(at) = at else {
             return false;
         };
         match (field(at, 4), field(at + 16, 8), field(at + 24, 8)) {

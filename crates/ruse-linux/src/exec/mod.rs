@@ -179,8 +179,8 @@ fn build(
         }
     };
 
-    let mut mm =
-        Mm::new(&kernel.memory, FileId::of(&request.file)).map_err(|error| Refusal::Host(LinuxError::Memory(error)))?;
+    let mut mm = Mm::new(&kernel.memory, FileId::of(&request.file))
+        .map_err(|error| Refusal::Host(LinuxError::Memory(error)))?;
     mm.stack_limit = stack_limit;
     let program = elf.load(&mut mm, &request.file, Some(PROGRAM_BASE))?;
     mm.set_brk_start(program.end);
@@ -270,14 +270,13 @@ pub(crate) fn exec(cx: &mut Cx, dir: u64, path: u64, args: u64, env: u64, flags:
     let credentials = cx.process().credentials.clone();
     let stack_limit = cx.process().rlimit(rlimit::STACK).0.min(1 << 34);
     let tid = cx.tid;
-    let image = build(cx.kernel, Some(tid), request, &credentials, stack_limit).map_err(
-        |refusal| {
+    let image =
+        build(cx.kernel, Some(tid), request, &credentials, stack_limit).map_err(|refusal| {
             if let Refusal::Host(error) = &refusal {
                 log::warn!("exec: {error}");
             }
             refusal.errno()
-        },
-    )?;
+        })?;
     install(cx, image);
     Err(Stop::Done)
 }
@@ -386,7 +385,10 @@ fn find_first(kernel: &Kernel, place: &Place) -> Result<(Rc<Description>, Vec<u8
             return Err(reason);
         };
         let file = who.vfs().open(&who, &Base::Cwd, path, O_RDONLY, 0);
-        return Ok((file.map_err(|errno| explain(errno).to_owned())?, path.clone()));
+        return Ok((
+            file.map_err(|errno| explain(errno).to_owned())?,
+            path.clone(),
+        ));
     }
     if program.contains(&b'/') {
         let file = open(&who, &Base::Cwd, program, 0);
@@ -478,27 +480,28 @@ pub(crate) fn first(kernel: &mut Kernel) -> Result<(), LinuxError> {
     let mut process = Process::new(tid, INIT, kernel.host.monotonic());
     let stack_limit = process.rlimit(rlimit::STACK).0;
     let credentials = process.credentials.clone();
-    let image = build(kernel, None, request, &credentials, stack_limit).map_err(|refusal| {
-        match refusal {
-            Refusal::Elf(error) => refuse(error.to_string()),
-            Refusal::Interpreter(name, error) => {
-                let name = String::from_utf8_lossy(&name);
-                let hint = match (&error, &kernel.config.root) {
-                    (ElfError::Read(Errno::ENOENT), None) => {
-                        "; a dynamic program needs --root DIR, a tree with its libraries"
-                    }
-                    (ElfError::Read(Errno::ENOENT), Some(_)) => "; it is not below --root",
-                    _ => "",
-                };
-                let error = match error {
-                    ElfError::Read(errno) => explain(errno).to_owned(),
-                    error => error.to_string(),
-                };
-                refuse(format!("needs {name}: {error}{hint}"))
-            }
-            Refusal::Host(error) => error,
-        }
-    })?;
+    let image =
+        build(kernel, None, request, &credentials, stack_limit).map_err(
+            |refusal| match refusal {
+                Refusal::Elf(error) => refuse(error.to_string()),
+                Refusal::Interpreter(name, error) => {
+                    let name = String::from_utf8_lossy(&name);
+                    let hint = match (&error, &kernel.config.root) {
+                        (ElfError::Read(Errno::ENOENT), None) => {
+                            "; a dynamic program needs --root DIR, a tree with its libraries"
+                        }
+                        (ElfError::Read(Errno::ENOENT), Some(_)) => "; it is not below --root",
+                        _ => "",
+                    };
+                    let error = match error {
+                        ElfError::Read(errno) => explain(errno).to_owned(),
+                        error => error.to_string(),
+                    };
+                    refuse(format!("needs {name}: {error}{hint}"))
+                }
+                Refusal::Host(error) => error,
+            },
+        )?;
     process.exe = image.exe;
     process.cmdline = image.cmdline;
     process.environ = image.environ;
