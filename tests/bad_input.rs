@@ -214,7 +214,7 @@ fn disks() {
     let bench = Bench::new();
     bench.file("program", PROGRAM);
     let disk = |arg: &str, parts: &[&str]| {
-        bench.fails(&["program", "--disk", arg], HOST, parts);
+        bench.fails(&["--disk", arg, "program"], HOST, parts);
     };
     disk("none.img", &["disk image none.img: cannot open it"]);
     bench.file("odd.img", vec![0; 1000]);
@@ -229,11 +229,10 @@ fn disks() {
     );
     disk(".", &["disk image .: not a regular file"]);
     bench.file("disk.img", vec![0; 4096]);
-    let twice = ["program", "-d", "disk.img", "-d", "disk.img"];
+    let twice = ["-d", "disk.img", "-d", "disk.img", "program"];
     bench.fails(&twice, HOST, &["disk.img: in use by another machine"]);
-    let many: Vec<&str> = std::iter::once("program")
-        .chain(["-d", "disk.img,ro"].into_iter().cycle().take(16))
-        .collect();
+    let disks = ["-d", "disk.img,ro"].into_iter().cycle().take(16);
+    let many: Vec<&str> = disks.chain(["program"]).collect();
     bench.fails(
         &many,
         HOST,
@@ -252,7 +251,7 @@ fn a_read_only_disk() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
     if std::fs::OpenOptions::new().write(true).open(&path).is_err() {
         bench.fails(
-            &["program", "--disk", "ro.img"],
+            &["--disk", "ro.img", "program"],
             HOST,
             &[
                 "ro.img: cannot open it for writing",
@@ -260,7 +259,7 @@ fn a_read_only_disk() {
             ],
         );
     }
-    let output = bench.run(&["program", "--disk", "ro.img,ro"]);
+    let output = bench.run(&["--disk", "ro.img,ro", "program"]);
     assert_eq!(output.status.code(), Some(42));
 }
 
@@ -279,25 +278,25 @@ fn numbers() {
         "99999999999999999999G",
     ] {
         let arg = format!("--memory={size}");
-        bench.fails(&["program", &arg], USAGE, &["--memory"]);
+        bench.fails(&[&arg, "program"], USAGE, &["--memory"]);
     }
     for harts in ["0", "65", "many", "-1"] {
         let arg = format!("--harts={harts}");
-        bench.fails(&["program", &arg], USAGE, &["--harts", "from 1 to 64"]);
+        bench.fails(&[&arg, "program"], USAGE, &["--harts", "from 1 to 64"]);
     }
     bench.fails(
-        &["program", "--clock", "sundial"],
+        &["--clock", "sundial", "program"],
         USAGE,
         &["sundial", "host, virtual"],
     );
-    bench.fails(&["program", "--colour"], USAGE, &["--colour"]);
+    bench.fails(&["--colour", "program"], USAGE, &["--colour"]);
     bench.fails(
-        &["program", "--rv32", "--memory", "3G"],
+        &["--rv32", "--memory", "3G", "program"],
         HOST,
         &["a 32-bit guest reaches at most 0x80000000"],
     );
     bench.fails(
-        &["program", "--memory", "16T", "--rv32"],
+        &["--memory", "16T", "--rv32", "program"],
         HOST,
         &["a 32-bit guest"],
     );
