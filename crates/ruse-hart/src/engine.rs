@@ -161,6 +161,7 @@ macro_rules! go {
         }
         #[cfg(not(ruse_threaded))]
         {
+            let _ = &*$hart;
             cursor
         }
     }};

@@ -27,6 +27,7 @@ mod space;
 mod tlb;
 mod trap;
 mod user;
+mod wide;
 
 pub use hart::{Exit, Hart, HartConfig};
 pub use isa::{isa_extensions, isa_string};

@@ -333,6 +333,17 @@ impl Hart {
     /// # Errors
     /// The exception to raise.
     pub(crate) fn load_slow(&mut self, va: u64, size: u64) -> Result<u64, Trap> {
+        if va & (size - 1) == 0 && self.tlb.refill(va, Access::Load) {
+            let value = match size {
+                1 => self.tlb.load::<u8>(va),
+                2 => self.tlb.load::<u16>(va),
+                4 => self.tlb.load::<u32>(va),
+                _ => self.tlb.load::<u64>(va),
+            };
+            if let Some(value) = value {
+                return Ok(value);
+            }
+        }
         let first = (PAGE_SIZE - (va & (PAGE_SIZE - 1))).min(size);
         let pa = self.locate(va, first, Access::Load)?;
         if va & (size - 1) == 0 {
@@ -365,6 +376,17 @@ impl Hart {
     /// # Errors
     /// The exception to raise.
     pub(crate) fn store_slow(&mut self, va: u64, size: u64, value: u64) -> Result<(), Trap> {
+        if va & (size - 1) == 0
+            && self.tlb.refill(va, Access::Store)
+            && match size {
+                1 => self.tlb.store::<u8>(va, value),
+                2 => self.tlb.store::<u16>(va, value),
+                4 => self.tlb.store::<u32>(va, value),
+                _ => self.tlb.store::<u64>(va, value),
+            }
+        {
+            return Ok(());
+        }
         let first = (PAGE_SIZE - (va & (PAGE_SIZE - 1))).min(size);
         let pa = self.locate(va, first, Access::Store)?;
         let fault = |AccessFault| Access::Store.access_fault(va);

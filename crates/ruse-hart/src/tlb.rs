@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use ruse_bus::{PAGE_SHIFT, PAGE_SIZE};
 
 use crate::mmu::Access;
+use crate::wide::Wide;
 
 /// log2 of the entries in one array.
 const INDEX_BITS: u32 = 9;
@@ -106,6 +107,7 @@ pub(crate) struct Tlb {
     store: *const Array,
     /// By mode; none where memory is reached otherwise.
     sets: Vec<Set>,
+    wide: Option<Wide>,
     mode: Mode,
     fetch_mode: Mode,
     /// The span of virtual addresses mapped by leaves larger than a page, in
@@ -169,19 +171,20 @@ impl Tlb {
             arrays: [array(), array(), array()],
             used: false,
         };
-        Self::of((0..MODES).map(set).collect())
+        Self::of((0..MODES).map(set).collect(), Some(Wide::new()))
     }
 
     /// A TLB that stays empty.
     pub(crate) fn none() -> Self {
-        Self::of(Vec::new())
+        Self::of(Vec::new(), None)
     }
 
-    fn of(sets: Vec<Set>) -> Self {
+    fn of(sets: Vec<Set>, wide: Option<Wide>) -> Self {
         let mut tlb = Self {
             load: &raw const NOTHING,
             store: &raw const NOTHING,
             sets,
+            wide,
             mode: Mode::Machine,
             fetch_mode: Mode::Machine,
             large: [(u64::MAX, 0); 2],
@@ -272,14 +275,36 @@ impl Tlb {
             *low = (*low).min(va & !(leaf - 1));
             *high = (*high).max(va | (leaf - 1));
         }
+        let addend = to.wrapping_sub(page);
+        if access != Access::Fetch {
+            let mode = self.mode;
+            if let Some(wide) = &mut self.wide {
+                wide.fill(va, mode, access, addend, global);
+            }
+        }
+        self.put(va, access, addend, global);
+    }
+
+    /// Brings the page of `va` back to hand for loads or stores, if it was
+    /// there before.
+    pub(crate) fn refill(&mut self, va: u64, access: Access) -> bool {
+        let found = self
+            .wide
+            .as_ref()
+            .and_then(|wide| wide.find(va, self.mode, access));
+        if let Some((addend, global)) = found {
+            self.put(va, access, addend, global);
+        }
+        found.is_some()
+    }
+
+    fn put(&mut self, va: u64, access: Access, addend: u64, global: bool) {
+        let page = va & !(PAGE_SIZE - 1);
         let at = index(va);
         let Some(array) = self.array(access) else {
             return;
         };
-        array.entries[at] = Entry {
-            tag: page,
-            addend: to.wrapping_sub(page),
-        };
+        array.entries[at] = Entry { tag: page, addend };
         let (word, bit) = (at / 64, 1 << (at % 64));
         if global {
             array.global[word] |= bit;
@@ -296,6 +321,9 @@ impl Tlb {
 
     /// Forgets all translations.
     pub(crate) fn flush(&mut self) {
+        if let Some(wide) = &mut self.wide {
+            wide.flush();
+        }
         for set in self.sets.iter_mut().filter(|set| set.used) {
             for array in &mut set.arrays {
                 array.flush();
@@ -306,6 +334,9 @@ impl Tlb {
 
     /// Forgets the translations that are not shared by all address spaces.
     pub(crate) fn flush_local(&mut self) {
+        if let Some(wide) = &mut self.wide {
+            wide.flush_local();
+        }
         for set in self.sets.iter_mut().filter(|set| set.used) {
             for array in &mut set.arrays {
                 array.flush_local();
@@ -321,6 +352,9 @@ impl Tlb {
             self.flush();
             return true;
         }
+        if let Some(wide) = &mut self.wide {
+            wide.flush_page(va);
+        }
         let page = va & !(PAGE_SIZE - 1);
         for array in self.sets.iter_mut().flat_map(|set| &mut set.arrays) {
             let entry = &mut array.entries[index(va)];
@@ -333,6 +367,9 @@ impl Tlb {
 
     /// Forgets the stores to the page at `host`.
     pub(crate) fn guard(&mut self, host: u64) {
+        if let Some(wide) = &mut self.wide {
+            wide.flush_stores();
+        }
         for set in &mut self.sets {
             for entry in &mut set.arrays[Access::Store as usize].entries {
                 if entry.tag.wrapping_add(entry.addend) == host {
@@ -344,6 +381,9 @@ impl Tlb {
 
     /// Forgets all stores.
     pub(crate) fn guard_all(&mut self) {
+        if let Some(wide) = &mut self.wide {
+            wide.flush_stores();
+        }
         for set in &mut self.sets {
             set.arrays[Access::Store as usize].flush();
         }
