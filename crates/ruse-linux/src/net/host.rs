@@ -13,9 +13,10 @@ use super::addr::{AF_INET, AF_INET6, Address, mapped};
 use super::channel::Credentials;
 use super::options::{
     IP_TTL, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_BROADCAST, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF,
-    SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_KEEPCNT,
-    TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+    SO_SNDBUF, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
 };
+#[cfg(unix)]
+use super::options::{SO_REUSEADDR, SO_REUSEPORT, TCP_KEEPCNT};
 use super::{
     Caller, Connecting, MSG_PEEK, Node, Options, Received, Rights, SOCK_DGRAM, SOCK_STREAM, Socket,
     socket_stat,
@@ -267,7 +268,7 @@ impl HostSocket {
             (SOL_SOCKET, SO_SNDBUF) => host.set_send_buffer_size(size / 2),
             (SOL_SOCKET, SO_RCVBUF) => host.set_recv_buffer_size(size / 2),
             (SOL_TCP, TCP_NODELAY) => host.set_tcp_nodelay(on),
-            (SOL_TCP, TCP_KEEPIDLE | TCP_KEEPINTVL | TCP_KEEPCNT) => {
+            (SOL_TCP, TCP_KEEPIDLE | TCP_KEEPINTVL | super::options::TCP_KEEPCNT) => {
                 let number = |name| self.options.number(SOL_TCP, name).max(1) as u32;
                 let seconds = |name| Duration::from_secs(number(name).into());
                 let keepalive = TcpKeepalive::new().with_time(seconds(TCP_KEEPIDLE));

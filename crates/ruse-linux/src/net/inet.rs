@@ -59,6 +59,8 @@ pub(crate) struct Inet {
     error: Cell<Option<Errno>>,
     /// The peer is known to be gone.
     reset: Cell<bool>,
+    /// Reading was shut down.
+    deaf: Cell<bool>,
     news: News,
     ino: u64,
 }
@@ -171,6 +173,7 @@ impl Inet {
             inbox: Channel::new(hub, &net.in_flight, !stream),
             error: Cell::new(None),
             reset: Cell::new(false),
+            deaf: Cell::new(false),
             news: News::new(hub),
             ino: hub.new_inode(),
         })
@@ -607,7 +610,10 @@ impl Socket for Inet {
             _ if self.stream => return Err(Errno::ENOTCONN),
             _ => {}
         }
-        self.inbox.read(out, flags)
+        match self.inbox.read(out, flags) {
+            Err(Errno::EAGAIN) if self.deaf.get() => Ok(Received::default()),
+            result => result,
+        }
     }
 
     fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
@@ -617,14 +623,16 @@ impl Socket for Inet {
                     outbox.finish();
                 }
                 if read {
-                    // The peer does not notice: what it sends is not read.
-                    self.inbox.finish();
+                    // The peer does not notice.
+                    self.deaf.set(true);
+                    self.inbox.for_reader.happened();
                 }
                 Ok(())
             }
             State::Directed(_) => {
                 if read {
-                    self.inbox.finish();
+                    self.deaf.set(true);
+                    self.inbox.for_reader.happened();
                 }
                 Ok(())
             }
@@ -720,7 +728,7 @@ impl File for Inet {
                 if self.reset.get() {
                     ready |= POLLERR | POLLHUP;
                 }
-                if self.inbox.is_finished() {
+                if self.inbox.is_finished() || self.deaf.get() {
                     ready |= POLLIN | POLLRDHUP;
                     if outbox.is_finished() {
                         ready |= POLLHUP;
@@ -779,7 +787,6 @@ impl Drop for Inet {
             }
         }
         drop(state);
-        self.inbox.finish();
         self.inbox.clear();
         self.news.happened();
         if let Some(local) = self.local.get() {
