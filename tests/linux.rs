@@ -323,10 +323,8 @@ fn redis_answers_the_host_and_the_box() {
 fn nginx_serves_the_host() {
     let Some(tree) = tree() else { return };
     let port = free_port();
-    let conf = format!(
-        "mkdir -p /tmp/w && echo served > /tmp/w/index.html && cd /tmp && exec nginx -p /tmp -e /tmp/error.log -g \
-         'daemon off; pid /tmp/pid; worker_processes 2;' -c /tmp/nginx.conf"
-    );
+    let conf = "mkdir -p /tmp/w && echo served > /tmp/w/index.html && cd /tmp && exec nginx -p /tmp -e /tmp/error.log -g \
+         'daemon off; pid /tmp/pid; worker_processes 2;' -c /tmp/nginx.conf";
     let setup = format!(
         "printf 'user root; events {{}} http {{ access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; \
          fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s; \

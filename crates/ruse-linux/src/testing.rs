@@ -54,7 +54,6 @@ pub(crate) struct Ran {
     pub outcome: Outcome,
     pub out: String,
     pub err: String,
-    pub instructions: u64,
     pub peak_memory: u64,
 }
 
@@ -156,7 +155,7 @@ impl Guest {
     pub(crate) fn try_run(self) -> Result<Ran, LinuxError> {
         let mut linux = Linux::new(self.config, Box::new(StdHost::new()))?;
         let outcome = linux.run()?;
-        let (instructions, peak_memory) = (linux.retired(), linux.peak_memory());
+        let peak_memory = linux.peak_memory();
         drop(linux);
         let text = |bytes: &Mutex<Vec<u8>>| {
             let bytes = bytes.lock().unwrap_or_else(|e| e.into_inner());
@@ -166,7 +165,6 @@ impl Guest {
             outcome,
             out: text(&self.out),
             err: text(&self.err),
-            instructions,
             peak_memory,
         })
     }

@@ -211,13 +211,7 @@ pub(crate) trait File {
         Ok(())
     }
     /// ioctl(2), but for the requests that any file answers (FIOCLEX, FIONBIO).
-    fn ioctl(
-        &self,
-        _cx: &mut Cx,
-        _file: &Description,
-        _request: u32,
-        _argument: u64,
-    ) -> Answer {
+    fn ioctl(&self, _cx: &mut Cx, _file: &Description, _request: u32, _argument: u64) -> Answer {
         Err(Errno::ENOTTY.into())
     }
     /// Whether epoll takes it: whether it can be not ready.

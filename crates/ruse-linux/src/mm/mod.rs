@@ -25,8 +25,8 @@ use std::sync::Arc;
 use ruse_bus::{PAGE_SIZE, Prot, RamError, Space};
 use ruse_hart::{Cause, Trap};
 
-pub(crate) use area::{Area, Backing, Kind};
 pub(crate) use advice::Advice;
+pub(crate) use area::{Area, Backing, Kind};
 pub(crate) use map::{Placement, Remap, page_range, round_up};
 pub(crate) use object::{Memory, Object, read_fully};
 
@@ -450,7 +450,10 @@ impl Mm {
             Backing::File(file, _) => {
                 self.memory.before_read(&file).map_err(|_| Fault::Beyond)?;
                 let mut at = pages.start;
-                for run in good.into_iter().chain(std::iter::once(pages.end..pages.end)) {
+                for run in good
+                    .into_iter()
+                    .chain(std::iter::once(pages.end..pages.end))
+                {
                     if at < run.start {
                         let end = self.read_pages(area, at..run.start)?;
                         if end < run.start {

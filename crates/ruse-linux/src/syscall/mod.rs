@@ -3,30 +3,30 @@
 //! A line of the table gives number, name, function, and how strace shows the
 //! arguments. Numbers are those of Linux's `asm-generic/unistd.h`.
 
-mod event;
-mod pipe;
-mod poll;
-mod memory;
-mod message;
-mod hwprobe;
 mod dir;
+mod event;
 mod fd;
 mod file;
 mod futex;
+mod hwprobe;
 mod identity;
+mod memory;
+mod message;
 pub(crate) mod misc;
+mod pipe;
+mod poll;
 mod process;
 mod resource;
 mod shm;
 mod signal;
 mod socket;
+mod splice;
+mod stat;
 #[cfg(test)]
 mod tests;
 mod time;
 mod timer;
 mod wait;
-mod splice;
-mod stat;
 
 pub(crate) use pipe::install;
 pub(crate) use poll::widen;
