@@ -105,4 +105,3 @@ fn far() -> Code {
     code.back_to(0);
     code
 }
-
