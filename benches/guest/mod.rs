@@ -10,6 +10,7 @@ use ruse_bus::{Bus, Device, HartPins, Ram, VirtualClock};
 use ruse_hart::{Hart, HartConfig, Xlen};
 use ruse_isa::{Inst, Opcode, encode};
 
+#[allow(unused_imports, reason = "not every bench runs the loops")]
 pub use loops::loops;
 
 /// Guest-physical base of RAM, and of the code.
