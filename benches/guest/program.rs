@@ -115,7 +115,7 @@ impl Program {
     }
 
     /// Runs about this many instructions.
-    #[allow(dead_code, reason = "each user of this file has its own needs")]
+    #[allow(dead_code, reason = "not all of its users need it")]
     pub fn skip(&mut self, instructions: u64) -> Result<(), String> {
         let end = self.hart.retired() + instructions;
         while self.hart.retired() < end && self.turn(end - self.hart.retired())?.is_none() {}

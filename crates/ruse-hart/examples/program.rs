@@ -2,7 +2,7 @@
 //! `cargo run --release -p ruse-hart --example program -- PROGRAM ARGUMENT...`
 
 #[path = "../../../benches/guest/program.rs"]
-#[expect(dead_code, reason = "shared with others")]
+#[allow(dead_code, reason = "shared with others")]
 mod program;
 
 use std::io::Write;
