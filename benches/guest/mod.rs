@@ -11,6 +11,7 @@ use ruse_hart::{Hart, HartConfig, Xlen};
 use ruse_isa::{Inst, Opcode, encode};
 
 #[allow(unused_imports, reason = "not every bench runs the loops")]
+#[allow(unused_imports, reason = "each bench uses a part")]
 pub use loops::loops;
 
 /// Guest-physical base of RAM, and of the code.
