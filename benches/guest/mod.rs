@@ -10,7 +10,6 @@ use ruse_bus::{Bus, Device, HartPins, Ram, VirtualClock};
 use ruse_hart::{Hart, HartConfig, Xlen};
 use ruse_isa::{Inst, Opcode, encode};
 
-#[allow(unused_imports, reason = "not every bench runs the loops")]
 #[allow(unused_imports, reason = "each bench uses a part")]
 pub use loops::loops;
 
