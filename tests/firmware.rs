@@ -73,7 +73,7 @@ fn u_boot_runs_over_opensbi_over_the_built_in_sbi_and_alone() {
     for args in [
         &["boot", "--bios", &bios, "--kernel", &smode, "--disk", disk] as &[_],
         &["boot", "--kernel", &smode, "--disk", disk],
-        &[&mmode, "--disk", disk],
+        &["--disk", disk, &mmode],
     ] {
         let mut talk = Talk::new(args);
         u_boot_prompt(&mut talk);
