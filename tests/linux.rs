@@ -429,7 +429,7 @@ fn a_shell_on_a_terminal_edits_lines_and_controls_jobs() {
     let root = format!("{tree}:ro");
     let shell = || {
         let args = ["--root", &root, "--env", "PS1=> ", "bash", "--norc", "-i"];
-        let (terminal, mut talk) = Terminal::start(&args);
+        let (terminal, mut talk) = Terminal::controlling(&args);
         talk.expect("> ");
         (terminal, talk)
     };

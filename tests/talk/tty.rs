@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,26 @@ impl Terminal {
     /// The command on a new terminal. Everything that it prints, errors too,
     /// is its output.
     pub fn start(args: &[&str]) -> (Self, Talk) {
+        Self::with(ruse(args))
+    }
+
+    /// The command with a new terminal as the one that controls it: keys such
+    /// as Ctrl-C send it signals.
+    pub fn controlling(args: &[&str]) -> (Self, Talk) {
+        let ruse = ruse(args);
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(ruse.get_program());
+        command.args(ruse.get_args());
+        for (name, value) in ruse.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::with(command)
+    }
+
+    fn with(mut command: Command) -> (Self, Talk) {
         // Not ours: the test must not get this terminal's signals.
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -34,7 +54,7 @@ impl Terminal {
         let tty = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
         let at_first = tcgetattr(&tty).unwrap();
         let end = || Stdio::from(tty.try_clone().unwrap());
-        let child = ruse(args)
+        let child = command
             .stdin(end())
             .stdout(end())
             .stderr(end())
