@@ -436,7 +436,7 @@ fn a_shell_on_a_terminal_edits_lines_and_controls_jobs() {
     let (terminal, mut talk) = shell();
     // Ctrl-A is the guest's here: to the start of the line.
     talk.send("cho one two\x01e\r");
-    talk.expect("\r\none two\r\n");
+    talk.expect("\rone two\r\n");
     talk.send("sleep 100\r");
     talk.expect("sleep 100");
     std::thread::sleep(Duration::from_millis(500));
@@ -445,7 +445,7 @@ fn a_shell_on_a_terminal_edits_lines_and_controls_jobs() {
     talk.send("jobs; echo st''opped\r");
     talk.expect("\r\nstopped\r\n");
     talk.send("fg\r");
-    talk.expect("\nsleep 100\r\n");
+    talk.expect("\rsleep 100\r\n");
     std::thread::sleep(Duration::from_millis(500));
     talk.send("\x03");
     talk.send("echo co''de $?\r");
