@@ -234,12 +234,18 @@ impl Kernel {
         self.enqueue(tid, true);
     }
 
-    /// Puts a thread that is ready into the queue.
+    /// Puts a thread that is ready into the queue, unless it is its turn.
     fn enqueue(&mut self, tid: Tid, woke: bool) {
+        if self.running.is_none_or(|(running, _)| running != tid) {
+            self.push(tid, woke);
+        }
+    }
+
+    /// Puts a thread that is ready into the queue.
+    fn push(&mut self, tid: Tid, woke: bool) {
         if let Some(thread) = self.threads.get_mut(&tid)
             && matches!(thread.state, State::Ready)
             && !thread.queued
-            && self.running.is_none_or(|(running, _)| running != tid)
         {
             thread.queued = true;
             self.sched.push(tid, woke);
@@ -337,13 +343,7 @@ impl Kernel {
             }
         }
         // It used up its turn, or yields.
-        if let Some(thread) = self.threads.get_mut(&tid)
-            && matches!(thread.state, State::Ready)
-            && !thread.queued
-        {
-            thread.queued = true;
-            self.sched.push(tid, false);
-        }
+        self.push(tid, false);
     }
 
     fn limits_reached(&mut self, now: Duration) {

@@ -255,14 +255,7 @@ impl Vfs {
         if flags & O_ACCMODE == O_RDONLY {
             return Err(Errno::EINVAL);
         }
-        let walked = self.walk(who, base, path, true)?;
-        let stat = walked.stat.ok_or(Errno::ENOENT)?;
-        if !stat.is_dir() {
-            return Err(Errno::ENOTDIR);
-        }
-        if !who.may(&stat, 3) {
-            return Err(Errno::EACCES);
-        }
+        let walked = self.walk_dir(who, base, path, 3)?;
         let (mount, rest) = self.find(&walked.path);
         let opening = Opening {
             path: rest,
@@ -390,6 +383,19 @@ impl Vfs {
             path.extend_from_slice(b" (deleted)");
         }
         path
+    }
+
+    /// A walk to a directory, in which `who` must have these permissions.
+    fn walk_dir(&self, who: &Who, base: &Base, path: &[u8], wanted: u32) -> Result<Walked, Errno> {
+        let walked = self.walk(who, base, path, true)?;
+        let stat = walked.stat.ok_or(Errno::ENOENT)?;
+        if !stat.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        if !who.may(&stat, wanted) {
+            return Err(Errno::EACCES);
+        }
+        Ok(walked)
     }
 
     /// A walk to a name that is to be made.
@@ -738,14 +744,7 @@ impl Vfs {
 
     /// The directory at a path, to stand in: chdir(2).
     pub(crate) fn enter(&self, who: &Who, base: &Base, path: &[u8]) -> Result<Rc<Where>, Errno> {
-        let walked = self.walk(who, base, path, true)?;
-        let stat = walked.stat.ok_or(Errno::ENOENT)?;
-        if !stat.is_dir() {
-            return Err(Errno::ENOTDIR);
-        }
-        if !who.may(&stat, 1) {
-            return Err(Errno::EACCES);
-        }
+        let walked = self.walk_dir(who, base, path, 1)?;
         Ok(self.place(&walked.path))
     }
 }

@@ -118,6 +118,16 @@ impl Address {
             _ => Err(Errno::EAFNOSUPPORT),
         }
     }
+
+    /// The address to bind a socket of IPv6, or of IPv4, to.
+    pub(crate) fn of_family(&self, v6: bool) -> Result<SocketAddr, Errno> {
+        let at = self.inet()?;
+        match (at.is_ipv6(), v6) {
+            (false, true) => Err(Errno::EINVAL),
+            (true, false) => Err(Errno::EAFNOSUPPORT),
+            _ => Ok(at),
+        }
+    }
 }
 
 impl UnixName {

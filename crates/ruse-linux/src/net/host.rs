@@ -347,14 +347,7 @@ impl Socket for HostSocket {
     }
 
     fn bind(&self, at: &Address, _node: Option<Node>) -> Result<(), Errno> {
-        let at = at.inet()?;
-        if at.is_ipv6() != self.v6 {
-            return Err(if self.v6 {
-                Errno::EINVAL
-            } else {
-                Errno::EAFNOSUPPORT
-            });
-        }
+        let at = at.of_family(self.v6)?;
         Ok(self.host().bind(&at.into())?)
     }
 
@@ -587,9 +580,7 @@ impl File for HostSocket {
 
     fn poll(&self) -> Interest {
         self.advance();
-        let error = self.error.take();
-        self.error.set(error);
-        if error.is_some() {
+        if self.error.get().is_some() {
             return POLLERR | POLLHUP | POLLIN | POLLOUT;
         }
         let stream = self.stream;

@@ -441,14 +441,7 @@ impl Socket for Inet {
     }
 
     fn bind(&self, at: &Address, _node: Option<Node>) -> Result<(), Errno> {
-        let at = at.inet()?;
-        if at.is_ipv6() != self.v6 {
-            return Err(if self.v6 {
-                Errno::EINVAL
-            } else {
-                Errno::EAFNOSUPPORT
-            });
-        }
+        let at = at.of_family(self.v6)?;
         if self.local.get().is_some() {
             return Err(Errno::EINVAL);
         }
@@ -707,9 +700,7 @@ impl File for Inet {
         if self.inbox.readable() {
             ready |= POLLIN;
         }
-        let error = self.error.take();
-        self.error.set(error);
-        if error.is_some() {
+        if self.error.get().is_some() {
             ready |= POLLERR | POLLIN | POLLOUT;
             if self.stream {
                 ready |= POLLHUP;

@@ -477,9 +477,7 @@ impl File for Unix {
         if self.inbox.readable() {
             ready |= POLLIN;
         }
-        let error = self.error.take();
-        self.error.set(error);
-        if error.is_some() {
+        if self.error.get().is_some() {
             ready |= POLLERR;
         }
         match &*self.state.borrow() {
