@@ -108,9 +108,48 @@ impl IrqSink for HartPins {
     }
 }
 
+/// Counts what is going on outside the harts and may end in an interrupt: a
+/// disk at work, a network that is connected. While there is any, a machine
+/// whose harts all wait does not wait in vain.
+#[derive(Clone, Default)]
+pub struct Activity(Arc<AtomicU64>);
+
+/// Something that is going on, until it is dropped.
+pub struct Ongoing(Arc<AtomicU64>);
+
+impl Activity {
+    /// Something begins.
+    pub fn begin(&self) -> Ongoing {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ongoing(self.0.clone())
+    }
+
+    /// Whether anything is going on. If not, the interrupts that it led to
+    /// can be seen.
+    pub fn is_any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) != 0
+    }
+}
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn activity_ends_with_the_last() {
+        let activity = Activity::default();
+        let (first, second) = (activity.begin(), activity.clone().begin());
+        drop(first);
+        assert!(activity.is_any());
+        drop(second);
+        assert!(!activity.is_any());
+    }
 
     #[test]
     fn pins_follow_their_lines() {

@@ -21,7 +21,7 @@ mod space;
 pub use bus::{Bus, MapError, Region};
 pub use clock::{Clock, TIMEBASE_HZ, VirtualClock};
 pub use device::{AccessFault, Device, DtNode, DtValue, Width};
-pub use irq::{HartPins, IrqLine, IrqSink, Wake};
+pub use irq::{Activity, HartPins, IrqLine, IrqSink, Ongoing, Wake};
 pub use ram::{LINE_SHIFT, PAGE_SHIFT, PAGE_SIZE, Pages, Ram, RamError};
 pub use shared::Shared;
 pub use space::{Prot, Space};

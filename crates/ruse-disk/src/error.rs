@@ -89,3 +89,11 @@ pub enum DiskError {
         source: io::Error,
     },
 }
+
+impl DiskError {
+    /// Whether it is for want of room on the host: the same may succeed later.
+    pub fn is_no_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+}

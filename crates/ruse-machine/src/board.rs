@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use ruse_bus::{Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake};
-use ruse_devices::virtio::{self, Blk, Console, Rng, VirtioMmio};
+use ruse_bus::{
+    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake,
+};
+use ruse_devices::virtio::{self, Blk, Console, Rng, ServerThread, VirtioMmio};
 use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
@@ -61,6 +63,10 @@ pub(crate) struct Parts {
     pub(crate) power: Arc<PowerRequest>,
     pub(crate) out: SharedOut,
     pub(crate) entropy: SharedEntropy,
+    /// What goes on outside the harts.
+    pub(crate) activity: Activity,
+    /// Threads that devices work on, for as long as the machine lives.
+    pub(crate) _threads: Vec<ServerThread>,
     pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
     pub(crate) rtc: Arc<Mutex<GoldfishRtc>>,
     pub(crate) uart: Arc<Mutex<Uart>>,
@@ -167,13 +173,20 @@ impl Board {
         // The virtio devices, from the first slot on.
         let mut slots = (0..).map(|slot: u32| {
             let base = layout::VIRTIO + u64::from(slot) * layout::VIRTIO_STRIDE;
-            (base, irq(layout::VIRTIO_IRQ + slot))
+            (base, irq(layout::virtio_irq(slot)))
         });
         let mut slot = || slots.next().expect("an endless iterator");
+        let activity = Activity::default();
+        let mut threads = Vec::new();
         for disk in disks {
             let (base, (wires, line)) = slot();
             let device = VirtioMmio::new(Blk::new(disk), ram.clone(), line);
-            table.add("disk", base, virtio::SIZE, wires, device)?;
+            let device = table.add("disk", base, virtio::SIZE, wires, device)?;
+            // Deterministic runs have the hart wait for its disks.
+            if config.time == Time::Host {
+                let thread = virtio::serve_on_thread(&device, "disk", &activity);
+                threads.push(thread.map_err(MachineError::Thread)?);
+            }
         }
         let (base, (wires, line)) = slot();
         let rng = Rng::new(Box::new(entropy.clone()));
@@ -195,6 +208,8 @@ impl Board {
             power,
             out,
             entropy,
+            activity,
+            _threads: threads,
             aclint,
             rtc,
             uart,

@@ -42,6 +42,9 @@ pub enum MachineError {
         /// How many places there are.
         slots: usize,
     },
+    /// The host gives no thread for a device to work on.
+    #[error("the host gives no thread for a disk: {0}")]
+    Thread(io::Error),
     /// The device tree could not be written.
     #[error("device tree: {0}")]
     DeviceTree(String),

@@ -8,7 +8,8 @@
 //! 0200_0000  CLINT          not over the built-in SBI, whose own it is
 //! 0c00_0000  PLIC
 //! 1000_0000  UART           irq 10
-//! 1000_1000  virtio-mmio    8 slots of 4 KiB, irq 1 to 8
+//! 1000_1000  virtio-mmio    8 slots of 4 KiB, irq 1 to 8; then 16 more that
+//!                           QEMU's board has not, irq 40 to 55
 //! 8000_0000  RAM
 //! ```
 
@@ -42,16 +43,20 @@ pub const UART_IRQ: u32 = 10;
 pub const VIRTIO: u64 = 0x1000_1000;
 /// From one slot to the next.
 pub const VIRTIO_STRIDE: u64 = 0x1000;
-/// Interrupt source of the first slot; each has its own.
-pub const VIRTIO_IRQ: u32 = 1;
 /// How many slots there are.
-pub const VIRTIO_SLOTS: usize = 8;
+pub const VIRTIO_SLOTS: usize = 24;
 /// RAM.
 pub const RAM: u64 = 0x8000_0000;
 
 /// The most harts: the PLIC of 0x60_0000 bytes has 511 pairs of contexts, and
 /// this is where round-robin on one thread stops being useful.
 pub const MAX_HARTS: usize = 64;
+
+/// The interrupt source of a virtio-mmio slot; each has its own. Those after 8
+/// belong to other devices of QEMU's board.
+pub const fn virtio_irq(slot: u32) -> u32 {
+    if slot < 8 { 1 + slot } else { 32 + slot }
+}
 
 /// Distance from the start of RAM at which firmware expects the next stage:
 /// the size of a huge page of the kernel's, 2 MiB or 4 MiB.

@@ -188,12 +188,15 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether something happened since the deadline was looked up.
+    /// Whether something goes on, or happened since the deadline was looked up.
     fn is_stirring(&self) -> bool {
-        self.harts
-            .iter()
-            .zip(&self.states)
-            .any(|(hart, state)| *state != State::Stopped && hart.interrupt_pending())
+        // In this order: what went on may have ended in an interrupt.
+        self.parts.activity.is_any()
+            || self
+                .harts
+                .iter()
+                .zip(&self.states)
+                .any(|(hart, state)| *state != State::Stopped && hart.interrupt_pending())
     }
 }
 

@@ -2,10 +2,17 @@
 //! write zeroes, identity. Left out: several queues, topology, secure erase,
 //! zones, lifetime.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use ruse_bus::Ram;
 use ruse_disk::{Disk, DiskError, SECTOR};
 
-use super::{Chain, Queue, QueueError, Reader, VirtioDevice, Writer, copy_config};
+use super::{
+    Chain, Patience, Queue, QueueError, Reader, Requests, Served, Server, VirtioDevice, Writer,
+    copy_config,
+};
 
 const F_SEG_MAX: u64 = 1 << 2;
 const F_RO: u64 = 1 << 5;
@@ -41,6 +48,8 @@ const RANGE_UNMAP: u32 = 1;
 /// be still in the host's cache when it is copied on.
 const BUFFER: usize = 64 << 10;
 const ID_LEN: usize = 20;
+/// How long a write waits before it looks for room on the host again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Why a request fails, as its status says.
 enum Failure {
@@ -67,29 +76,40 @@ impl From<DiskError> for Failure {
 
 /// A block device.
 pub struct Blk {
-    disk: Box<dyn Disk>,
+    requests: Requests<Sectors>,
+    sectors: u64,
+    read_only: bool,
     features: u64,
     /// The guest flushes; otherwise each write is flushed.
-    writeback: bool,
+    writeback: Arc<AtomicBool>,
+}
+
+/// What answers its requests.
+pub struct Sectors {
+    disk: Box<dyn Disk>,
+    writeback: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }
 
 impl Blk {
     /// A device in front of `disk`.
     pub fn new(disk: Box<dyn Disk>) -> Self {
+        let writeback = Arc::new(AtomicBool::new(true));
         Self {
-            disk,
+            sectors: disk.size() / SECTOR,
+            read_only: disk.read_only(),
             features: 0,
-            writeback: true,
-            buffer: vec![0; BUFFER],
+            writeback: writeback.clone(),
+            requests: Requests::Here(Sectors {
+                disk,
+                writeback,
+                buffer: vec![0; BUFFER],
+            }),
         }
     }
+}
 
-    /// The disk behind it.
-    pub fn disk(&self) -> &dyn Disk {
-        &*self.disk
-    }
-
+impl Sectors {
     /// The byte range of `len` bytes from `sector` on, if they are whole
     /// sectors on the disk.
     fn range(&self, sector: u64, len: u64) -> Result<u64, Failure> {
@@ -107,12 +127,46 @@ impl Blk {
         Ok(())
     }
 
-    /// Without a promise to flush, the guest expects that writes last.
-    fn wrote(&mut self) -> Result<(), Failure> {
-        if !self.writeback {
-            self.disk.flush()?;
+    /// Does something that may need room on the host, and while there is none
+    /// has the guest wait, if that can be.
+    fn change(
+        &mut self,
+        patience: &Patience<'_>,
+        mut change: impl FnMut(&mut dyn Disk, &[u8]) -> Result<(), DiskError>,
+    ) -> Result<(), Failure> {
+        let mut waits = false;
+        loop {
+            let error = match change(&mut *self.disk, &self.buffer) {
+                Ok(()) if waits => {
+                    log::warn!("disk {}: there is room again", self.disk.id());
+                    return Ok(());
+                }
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if !error.is_no_room() {
+                return Err(error.into());
+            }
+            if !waits {
+                log::error!("{error}: the guest waits for room");
+                waits = true;
+            }
+            if !patience.wait(RETRY) {
+                return Err(error.into());
+            }
         }
-        Ok(())
+    }
+
+    fn flush(&mut self, patience: &Patience<'_>) -> Result<(), Failure> {
+        self.change(patience, |disk, _| disk.flush())
+    }
+
+    /// Without a promise to flush, the guest expects that writes last.
+    fn wrote(&mut self, patience: &Patience<'_>) -> Result<(), Failure> {
+        match self.writeback.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.flush(patience),
+        }
     }
 
     fn read(&mut self, sector: u64, to: &mut Writer, mut left: usize) -> Result<(), Failure> {
@@ -128,15 +182,22 @@ impl Blk {
         Ok(())
     }
 
-    fn write(&mut self, sector: u64, from: &mut Reader) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        sector: u64,
+        from: &mut Reader,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
         let mut offset = self.range(sector, from.remaining() as u64)?;
         self.writable()?;
         loop {
             let part = from.read(&mut self.buffer)?;
             if part == 0 {
-                return self.wrote();
+                return self.wrote(patience);
             }
-            self.disk.write_at(offset, &self.buffer[..part])?;
+            self.change(patience, |disk, buffer| {
+                disk.write_at(offset, &buffer[..part])
+            })?;
             offset += part as u64;
         }
     }
@@ -149,7 +210,12 @@ impl Blk {
     }
 
     /// Discard and write zeroes (section 5.2.6.2).
-    fn clear(&mut self, zero: bool, from: &mut Reader) -> Result<(), Failure> {
+    fn clear(
+        &mut self,
+        zero: bool,
+        from: &mut Reader,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
         self.writable()?;
         let mut ranges = [0; RANGE_SIZE * MAX_RANGES];
         if from.remaining() > ranges.len() || !from.remaining().is_multiple_of(RANGE_SIZE) {
@@ -167,31 +233,40 @@ impl Blk {
             }
             let len = u64::from(count) * SECTOR;
             let offset = self.range(sector, len)?;
-            if zero {
-                self.disk
-                    .write_zeroes(offset, len, flags & RANGE_UNMAP != 0)?;
-            } else {
-                self.disk.discard(offset, len)?;
-            }
+            self.change(patience, |disk, _| match zero {
+                true => disk.write_zeroes(offset, len, flags & RANGE_UNMAP != 0),
+                false => disk.discard(offset, len),
+            })?;
         }
-        self.wrote()
+        self.wrote(patience)
     }
 
-    fn perform(&mut self, header: &[u8; 16], chain: &mut Parts) -> Result<(), Failure> {
+    fn perform(
+        &mut self,
+        header: &[u8; 16],
+        chain: &mut Parts,
+        patience: &Patience<'_>,
+    ) -> Result<(), Failure> {
         let sector = le64(&header[8..]);
         match le32(header) {
             T_IN => self.read(sector, &mut chain.writer, chain.room),
-            T_OUT => self.write(sector, &mut chain.reader),
-            T_FLUSH => Ok(self.disk.flush()?),
+            T_OUT => self.write(sector, &mut chain.reader, patience),
+            T_FLUSH => self.flush(patience),
             T_GET_ID => self.identify(&mut chain.writer, chain.room),
-            T_DISCARD => self.clear(false, &mut chain.reader),
-            T_WRITE_ZEROES => self.clear(true, &mut chain.reader),
+            T_DISCARD => self.clear(false, &mut chain.reader, patience),
+            T_WRITE_ZEROES => self.clear(true, &mut chain.reader, patience),
             _ => Err(Failure::Unsupported),
         }
     }
+}
 
-    /// Answers one request and says how many bytes that wrote.
-    fn request(&mut self, chain: &Chain, ram: &Ram) -> Result<u32, QueueError> {
+impl Server for Sectors {
+    fn answer(
+        &mut self,
+        chain: &Chain,
+        ram: &Ram,
+        patience: &Patience<'_>,
+    ) -> Result<u32, QueueError> {
         let mut header = [0; 16];
         let mut reader = chain.reader(ram);
         let writer = chain.writer(ram);
@@ -208,7 +283,7 @@ impl Blk {
             writer,
             room,
         };
-        let status = match self.perform(&header, &mut parts) {
+        let status = match self.perform(&header, &mut parts, patience) {
             Ok(()) => S_OK,
             Err(Failure::Io) => S_IOERR,
             Err(Failure::Unsupported) => S_UNSUPP,
@@ -246,7 +321,7 @@ impl VirtioDevice for Blk {
     }
 
     fn features(&self) -> u64 {
-        let kind = if self.disk.read_only() {
+        let kind = if self.read_only {
             F_RO
         } else {
             F_CONFIG_WCE | F_DISCARD | F_WRITE_ZEROES
@@ -263,10 +338,10 @@ impl VirtioDevice for Blk {
         let mut put = |at: usize, bytes: &[u8]| space[at..at + bytes.len()].copy_from_slice(bytes);
         let ranges = (MAX_RANGES as u32).to_le_bytes();
         let range_sectors = MAX_RANGE_SECTORS.to_le_bytes();
-        put(0, &(self.disk.size() / SECTOR).to_le_bytes());
+        put(0, &self.sectors.to_le_bytes());
         put(12, &SEG_MAX.to_le_bytes());
         put(20, &(SECTOR as u32).to_le_bytes());
-        put(32, &[self.writeback.into()]);
+        put(32, &[self.writeback.load(Ordering::Relaxed).into()]);
         put(34, &1u16.to_le_bytes());
         put(36, &range_sectors);
         put(40, &ranges);
@@ -280,23 +355,36 @@ impl VirtioDevice for Blk {
 
     fn write_config(&mut self, offset: u64, bytes: &[u8]) {
         if offset == CONFIG_WRITEBACK && self.features & F_CONFIG_WCE != 0 {
-            self.writeback = bytes[0] & 1 != 0;
+            self.writeback.store(bytes[0] & 1 != 0, Ordering::Relaxed);
         }
     }
 
     fn negotiated(&mut self, features: u64) {
         self.features = features;
         // Who cannot flush gets a disk without a cache (section 5.2.5.2).
-        self.writeback = features & (F_FLUSH | F_CONFIG_WCE) != 0;
+        let writeback = features & (F_FLUSH | F_CONFIG_WCE) != 0;
+        self.writeback.store(writeback, Ordering::Relaxed);
     }
 
     fn notify(&mut self, index: usize, queues: &mut [Queue], ram: &Ram) -> Result<(), QueueError> {
-        queues[index].serve(ram, |chain| self.request(chain, ram))
+        self.requests.notify(&mut queues[index], ram)
+    }
+
+    fn stop(&mut self) {
+        self.requests.stop();
     }
 
     fn reset(&mut self) {
         self.features = 0;
-        self.writeback = true;
+        self.writeback.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Served for Blk {
+    type Server = Sectors;
+
+    fn requests(&mut self) -> &mut Requests<Sectors> {
+        &mut self.requests
     }
 }
 

@@ -94,6 +94,11 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         }
     }
 
+    /// The memory its queues lie in.
+    pub fn ram(&self) -> &Arc<Ram> {
+        &self.ram
+    }
+
     /// The device.
     pub fn device(&self) -> &D {
         &self.device
@@ -176,6 +181,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     }
 
     fn reset_device(&mut self) {
+        self.device.stop();
         for queue in &mut self.queues {
             queue.negotiated(0);
             queue.reset();
@@ -228,6 +234,14 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         let Some(queue) = self.queues.get_mut(self.queue_sel as usize) else {
             return;
         };
+        let ends = match offset {
+            reg::QUEUE_READY => queue.ready && value & 1 == 0,
+            reg::QUEUE_RESET => value & 1 != 0 && reset_allowed,
+            _ => false,
+        };
+        if ends {
+            self.device.stop();
+        }
         match (offset, queue.ready) {
             (reg::QUEUE_READY, false) if value & 1 != 0 => {
                 if let Err(error) = queue.enable(&self.ram) {

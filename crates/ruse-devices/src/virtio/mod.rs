@@ -8,6 +8,7 @@ mod blk;
 mod console;
 mod mmio;
 mod queue;
+mod requests;
 mod rng;
 #[cfg(test)]
 mod testing;
@@ -18,6 +19,7 @@ pub use blk::Blk;
 pub use console::Console;
 pub use mmio::{SIZE, VirtioMmio};
 pub use queue::{Chain, Queue, QueueError, Reader, Segment, Writer};
+pub use requests::{Patience, Requests, Served, Server, ServerThread, Worker, serve_on_thread};
 pub use rng::Rng;
 
 /// Features that belong to the transport and the queues (section 6).
@@ -61,7 +63,10 @@ pub trait VirtioDevice: Send {
     /// until it is reset.
     fn notify(&mut self, index: usize, queues: &mut [Queue], ram: &Ram) -> Result<(), QueueError>;
 
-    /// Forgets what a driver set up.
+    /// The driver takes queues away: what is being answered must end first.
+    fn stop(&mut self) {}
+
+    /// Forgets what a driver set up. [`Self::stop`] came before.
     fn reset(&mut self) {}
 }
 
