@@ -33,7 +33,12 @@ fn restrict(needs: &Needs) -> Result<RulesetStatus, RulesetError> {
         ruleset = ruleset.handle_access(AccessNet::from_all(VERSION))?;
     }
     let mut ruleset = ruleset.create()?.set_compatibility(CompatLevel::BestEffort);
-    for (paths, access) in [(&needs.reads, read), (&needs.writes, write)] {
+    let empty = BitFlags::from(AccessFs::RemoveDir);
+    for (paths, access) in [
+        (&needs.reads, read),
+        (&needs.writes, write),
+        (&needs.empties, empty),
+    ] {
         for path in paths {
             // What is not there is not needed.
             let Ok(fd) = PathFd::new(path) else { continue };

@@ -37,6 +37,8 @@ pub struct Needs {
     pub reads: Vec<PathBuf>,
     /// Those that are written to as well.
     pub writes: Vec<PathBuf>,
+    /// Directories of which one that is empty may be removed.
+    pub empties: Vec<PathBuf>,
     /// Whether sockets to anywhere are made.
     pub network: bool,
 }

@@ -24,6 +24,7 @@ fn alone(name: &str, case: impl FnOnce(&Path)) -> Option<ExitStatus> {
         return None;
     }
     let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
     for name in ["read", "write", "other"] {
         fs::create_dir(dir.path().join(name)).unwrap();
         fs::write(dir.path().join(name).join("file"), name).unwrap();
@@ -66,6 +67,7 @@ fn only_the_files_it_needs() {
         let needs = Needs {
             reads: vec![dir.join("read"), dir.join("missing")],
             writes: vec![dir.join("write")],
+            empties: vec![dir.to_path_buf()],
             network: false,
         };
         if !done(files(&needs).unwrap(), "files") {
@@ -79,6 +81,8 @@ fn only_the_files_it_needs() {
         fs::write(dir.join("write/new"), "x").unwrap();
         fs::rename(dir.join("write/new"), dir.join("write/old")).unwrap();
         fs::remove_file(dir.join("write/old")).unwrap();
+        fs::remove_dir(dir.join("empty")).unwrap();
+        assert_eq!(kind(fs::create_dir(dir.join("empty"))), denied);
         assert_eq!(kind(File::open(dir.join("other/file"))), denied);
         assert_eq!(kind(File::open("/etc/passwd")), denied);
         assert_eq!(kind(fs::read_dir("/")), denied);
@@ -119,7 +123,7 @@ fn only_the_calls_it_makes() {
         fs::write(dir.join("write/new"), "x").unwrap();
         assert_eq!(fs::read_to_string(dir.join("write/new")).unwrap(), "x");
         fs::remove_file(dir.join("write/new")).unwrap();
-        assert_eq!(fs::read_dir(dir).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 4);
         let sum = std::thread::spawn(|| {
             vec![1u8; 64 << 20]
                 .iter()

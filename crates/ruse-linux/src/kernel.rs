@@ -67,6 +67,12 @@ impl Linux {
         self.kernel.run()
     }
 
+    /// The directory of the host's that holds the box's own `/tmp`, until this
+    /// is dropped.
+    pub fn private_dir(&self) -> &std::path::Path {
+        self.kernel.vfs.private_dir()
+    }
+
     /// Instructions that all threads retired.
     pub fn retired(&self) -> u64 {
         self.kernel.retired

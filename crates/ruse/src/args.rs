@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ruse_confine::Needs;
 use ruse_disk::{Disk, RawDisk};
 use ruse_machine::{
     Boot, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
 };
 
+use crate::confine::Confine;
 use crate::console::Stdout;
 use crate::error::HostError;
 use crate::host::HostEntropy;
@@ -73,6 +75,11 @@ struct Cli {
     /// Say more about what happens; repeat for even more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
+
+    /// Before the guest runs, have this process give up all files and system
+    /// calls that it does not need (on Linux, by Landlock and seccomp)
+    #[arg(long, value_enum, default_value_t = Confine::Best, global = true)]
+    confine: Confine,
 
     #[command(flatten)]
     linux: LinuxArgs,
@@ -213,6 +220,8 @@ pub struct Command {
     pub dump_dtb: Option<PathBuf>,
     /// How much to say.
     pub verbose: u8,
+    /// What this process is to give up.
+    pub confine: Confine,
 }
 
 enum What {
@@ -282,7 +291,7 @@ fn command(
     linux: Option<&'static str>,
     machine: Option<&'static str>,
 ) -> Result<Command, clap::Error> {
-    let verbose = cli.verbose;
+    let (verbose, confine) = (cli.verbose, cli.confine);
     let (what, mut machine) = match cli.verb {
         None => match cli.program.first() {
             None => match linux {
@@ -332,6 +341,7 @@ fn command(
         what,
         dump_dtb: machine.dump_dtb.take(),
         verbose,
+        confine,
         machine,
     })
 }
@@ -348,12 +358,19 @@ impl Command {
         }
     }
 
-    /// Opens the files and builds the machine.
+    /// What a machine needs of the host once its files are open.
+    pub fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Opens the files, gives up all others, and builds the machine.
     ///
     /// # Errors
     /// [`HostError`] if a file is missing or unsuitable, or they do not make
     /// a machine.
     pub fn machine(self) -> Result<Machine, HostError> {
+        let needs = self.needs();
+        let runs = self.dump_dtb.is_none();
         let args = self.machine;
         // No image larger than RAM is of use.
         let image = |path: &Path| Image::open(path, args.memory);
@@ -418,6 +435,10 @@ impl Command {
                     epoch_nanos: EPOCH_NANOS,
                 };
             }
+        }
+        // Before there are threads, which would keep what this one gives up.
+        if runs {
+            self.confine.files(&needs)?;
         }
         Ok(Machine::new(config)?)
     }

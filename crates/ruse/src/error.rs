@@ -53,6 +53,17 @@ pub enum HostError {
     /// The root at another place than the root.
     #[error("{0}: --root is always at /; use --share for other places")]
     RootElsewhere(String),
+    /// The host refuses to confine this process.
+    #[error("{0}; to run without, give --confine off")]
+    Confine(#[from] ruse_confine::ConfineError),
+    /// The host cannot confine this process as required.
+    #[error("confined to its {what} {how}; to run all the same, leave out --confine require")]
+    Unconfined {
+        /// Files or system calls.
+        what: &'static str,
+        /// How far it went.
+        how: &'static str,
+    },
     /// Signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use ruse_confine::Needs;
 use ruse_linux::{Config, Limits, Linux, Outcome, Share, StdHost};
 
+use crate::confine::Confine;
 use crate::error::HostError;
 use crate::{exit, size};
 
@@ -278,7 +280,11 @@ fn is_linux_elf(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`HostError`] if it is missing or unsuitable, or the host fails.
-pub fn run(args: LinuxArgs, command: Vec<OsString>) -> Result<ExitCode, HostError> {
+pub fn run(
+    args: LinuxArgs,
+    command: Vec<OsString>,
+    confine: Confine,
+) -> Result<ExitCode, HostError> {
     let stats = args.stats;
     let limits = Limits {
         memory: args.max_memory,
@@ -305,8 +311,15 @@ pub fn run(args: LinuxArgs, command: Vec<OsString>) -> Result<ExitCode, HostErro
         strace: args.strace,
         ..Config::default()
     };
+    let mut needs = needs(&config);
     let start = Instant::now();
     let mut linux = Linux::new(config, Box::new(StdHost::new()))?;
+    needs.writes.push(linux.private_dir().into());
+    needs
+        .empties
+        .extend(linux.private_dir().parent().map(Path::to_owned));
+    confine.files(&needs)?;
+    confine.calls(&needs)?;
     let outcome = linux.run()?;
     if let Outcome::Limit(which) = outcome {
         eprintln!("ruse: {}", over(which, &limits));
@@ -322,6 +335,26 @@ pub fn run(args: LinuxArgs, command: Vec<OsString>) -> Result<ExitCode, HostErro
     // What the guest printed last, and the terminal as it was.
     drop(linux);
     Ok(exit::of_program(outcome))
+}
+
+/// What a program needs of the host.
+fn needs(config: &Config) -> Needs {
+    let mut needs = Needs {
+        network: config.net,
+        ..Needs::default()
+    };
+    let root = config.root.iter().map(|root| (root, config.root_read_only));
+    let shares = config
+        .shares
+        .iter()
+        .map(|share| (&share.host, share.read_only));
+    for (path, read_only) in root.chain(shares) {
+        match read_only {
+            true => needs.reads.push(path.clone()),
+            false => needs.writes.push(path.clone()),
+        }
+    }
+    needs
 }
 
 /// What to say of a limit that ended the program.

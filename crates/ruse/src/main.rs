@@ -2,6 +2,7 @@
 //! made by `ruse-machine`, Linux programs are run by `ruse-linux`.
 
 mod args;
+mod confine;
 mod console;
 mod error;
 mod escape;
@@ -51,11 +52,12 @@ fn init_log(command: &Command) {
 }
 
 fn run(command: Command) -> Result<ExitCode, HostError> {
+    let confine = command.confine;
     let command = match command.program() {
-        Ok((args, program)) => return linux::run(args, program),
+        Ok((args, program)) => return linux::run(args, program, confine),
         Err(command) => *command,
     };
-    let dump_dtb = command.dump_dtb.clone();
+    let (dump_dtb, needs) = (command.dump_dtb.clone(), command.needs());
     let mut machine = command.machine()?;
     if let Some(path) = dump_dtb {
         std::fs::write(&path, machine.dtb()).map_err(|source| HostError::Write { path, source })?;
@@ -66,6 +68,7 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
     let raw = terminal::Raw::enter();
     terminal::stop_on_signals(handle.clone())?;
     console::read_stdin(handle, raw.is_some());
+    confine.calls(&needs)?;
     let outcome = machine.run();
     drop(raw);
     // What the guest printed last.

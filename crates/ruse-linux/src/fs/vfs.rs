@@ -40,7 +40,7 @@ pub(crate) struct Vfs {
     /// The number of the last file without a name, for `st_ino`.
     numbers: Cell<u64>,
     /// The private /tmp and /dev/shm; gone when the run is.
-    _private: tempfile::TempDir,
+    private: tempfile::TempDir,
 }
 
 /// Who asks for a file.
@@ -239,10 +239,10 @@ impl Vfs {
             locks: super::Locks::default(),
             fifos: super::fifo::Fifos::default(),
             numbers: Cell::new(0),
-            _private: private,
+            private,
         };
         let private_dir = |name: &str| -> Result<Rc<dyn FileSystem>, LinuxError> {
-            let path = vfs._private.path().join(name);
+            let path = vfs.private.path().join(name);
             std::fs::create_dir(&path).map_err(|source| LinuxError::Directory {
                 path: path.clone(),
                 source,
@@ -300,6 +300,11 @@ impl Vfs {
             vfs.mount(at, fs, source);
         }
         Ok(vfs)
+    }
+
+    /// Where the box's own files are.
+    pub(crate) fn private_dir(&self) -> &std::path::Path {
+        self.private.path()
     }
 
     fn mount(&mut self, at: Vec<u8>, fs: Rc<dyn FileSystem>, source: String) {
