@@ -245,3 +245,47 @@ fn cpu_time(id: u32) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)
 }
+
+/// On a file system of 64 KiB, which takes a name space of our own.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_room_on_the_host_the_guest_waits_and_loses_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=64k none \"$RUSE_HOME\" &&
+        head -c 40960 /dev/zero > \"$RUSE_HOME/filler\" && exec \"$0\"";
+    let mut command = std::process::Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_ruse"))
+        .env("RUSE_HOME", home.path());
+    let allowed = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "CI needs name spaces");
+        eprintln!("skipped: this host lets nobody make a name space");
+        return;
+    }
+    let mut talk = Talk::start(command);
+    talk.expect(PROMPT);
+    // A page of the host's each: there are five or so.
+    for n in 0..16 {
+        talk.send(&format!("write {} number {n}\r", n * 1000));
+    }
+    for _ in 0..4 {
+        talk.expect(PROMPT);
+    }
+    talk.warns("the guest waits for room");
+    let inside = format!("/proc/{}/root{}/filler", talk.id(), home.path().display());
+    std::fs::remove_file(inside).unwrap();
+    talk.warns("there is room again");
+    for _ in 4..16 {
+        talk.expect(PROMPT);
+    }
+    for n in 0..16 {
+        let answer = ask(&mut talk, &format!("read {}", n * 1000));
+        assert!(answer.contains(&format!("|number {n}")), "{answer}");
+    }
+    talk.send("off\r");
+    talk.ends(0);
+}

@@ -173,6 +173,15 @@ impl Talk {
         }
     }
 
+    /// Waits until `text` has been printed to standard error.
+    #[track_caller]
+    pub fn warns(&self, text: &str) {
+        let says = |state: &State| find(&state.bytes, text).is_some();
+        if !says(&self.errors.wait(says)) {
+            self.fail(&format!("no {text:?} on standard error"));
+        }
+    }
+
     /// Types `text`.
     #[track_caller]
     pub fn send(&mut self, text: &str) {
