@@ -54,9 +54,11 @@ pub trait Wake: Send + Sync {
 ///
 /// As an [`IrqSink`] its line numbers are interrupt numbers: 3 (MSIP), 7
 /// (MTIP), 9 (SEIP), 11 (MEIP).
+#[repr(align(128))]
 pub struct HartPins {
     levels: AtomicU64,
     attention: AtomicBool,
+    kicked: AtomicBool,
     waker: Option<Arc<dyn Wake>>,
 }
 
@@ -66,6 +68,7 @@ impl HartPins {
         Self {
             levels: AtomicU64::new(0),
             attention: AtomicBool::new(false),
+            kicked: AtomicBool::new(false),
             waker,
         }
     }
@@ -76,24 +79,44 @@ impl HartPins {
         self.levels.load(Ordering::Acquire)
     }
 
-    /// Whether a pin changed since the last call.
+    /// Whether a pin changed since the last call: after an access to a device,
+    /// whether that may have moved a line.
     #[inline]
     pub fn take_attention(&self) -> bool {
         self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
     }
 
-    /// Makes the next [`Self::take_attention`] true and ends a sleep.
+    /// Has the hart leave its run soon, this one or the next, and ends a
+    /// sleep: somebody has left word for whoever runs the hart.
     pub fn kick(&self) {
-        self.attention.store(true, Ordering::Release);
+        self.kicked.store(true, Ordering::SeqCst);
         if let Some(waker) = &self.waker {
             waker.wake();
         }
+    }
+
+    /// Whether the hart was kicked since the last [`Self::take_kick`].
+    #[inline]
+    pub fn is_kicked(&self) -> bool {
+        self.kicked.load(Ordering::Relaxed)
+    }
+
+    /// Whether the hart was kicked since the last call. To be called before
+    /// looking for the word that was left.
+    #[inline]
+    pub fn take_kick(&self) -> bool {
+        self.is_kicked() && self.kicked.swap(false, Ordering::SeqCst)
     }
 }
 
 impl IrqSink for HartPins {
     fn set_level(&self, line: u32, level: bool) {
         let bit = 1u64 << (line & 63);
+        // Most calls change nothing, and must not take the line away from the
+        // hart's cache. Whoever drives a line does so under a lock.
+        if (self.levels.load(Ordering::Acquire) & bit != 0) == level {
+            return;
+        }
         let old = if level {
             self.levels.fetch_or(bit, Ordering::AcqRel)
         } else {

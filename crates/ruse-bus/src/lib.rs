@@ -12,16 +12,20 @@
 
 mod bus;
 mod clock;
+mod codemap;
 mod device;
 mod irq;
+mod monitor;
 mod ram;
 mod shared;
 mod space;
 
 pub use bus::{Bus, MapError, Region};
 pub use clock::{Clock, TIMEBASE_HZ, VirtualClock};
+pub use codemap::{CodeMap, LINE_SHIFT, Pages, Writer};
 pub use device::{AccessFault, Device, DtNode, DtValue, Width};
 pub use irq::{Activity, HartPins, IrqLine, IrqSink, Ongoing, Wake};
-pub use ram::{LINE_SHIFT, PAGE_SHIFT, PAGE_SIZE, Pages, Ram, RamError};
+pub use monitor::Monitor;
+pub use ram::{PAGE_SHIFT, PAGE_SIZE, Ram, RamError};
 pub use shared::Shared;
 pub use space::{Prot, Space};

@@ -5,19 +5,19 @@
 //! pointers; no Rust reference into guest memory is ever formed.
 #![allow(unsafe_code)]
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+use portable_atomic::AtomicU128;
 use thiserror::Error;
 
+use crate::codemap::CodeMap;
 use crate::device::{AccessFault, Width};
+use crate::monitor::Monitor;
 
 /// log2 of the guest page size.
 pub const PAGE_SHIFT: u32 = 12;
 /// The guest page size, in bytes.
 pub const PAGE_SIZE: u64 = 1 << PAGE_SHIFT;
-/// log2 of the granule in which decoded code is tracked: 64 lines a page.
-pub const LINE_SHIFT: u32 = 6;
 
 /// Why RAM could not be made.
 #[derive(Debug, Error)]
@@ -48,68 +48,8 @@ pub struct Ram {
     size: u64,
     host: *mut u8,
     _backing: Backing,
-    /// Per page, a bit for each 64-byte line that holds decoded code.
-    code: Box<[AtomicU64]>,
-    /// Per page, how many more stores beside its code it takes until that is
-    /// dropped, and in the top byte how often that has happened.
-    patience: Box<[AtomicU32]>,
-    /// Pages whose decoded code was overwritten.
-    stale: PageNews,
-    /// Pages that came to hold decoded code.
-    guarded: PageNews,
-}
-
-/// Stores beside a page's decoded code before that is dropped the first time.
-const PATIENCE: u32 = 32;
-
-/// How many pages a [`PageNews`] remembers.
-const NEWS: usize = 4096;
-
-/// A bounded list of pages that something happened to; each hart remembers
-/// how far it has read.
-#[derive(Default)]
-struct PageNews {
-    /// The newest pages, at most [`NEWS`], by sequence number modulo that.
-    ring: Mutex<Vec<u64>>,
-    /// How many there have been in all.
-    count: AtomicU64,
-}
-
-/// What happened to guest pages since one last asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pages {
-    /// These guest-physical pages, and no others, were affected.
-    Some(Vec<u64>),
-    /// Too many to tell: any page may have been.
-    All,
-}
-
-impl PageNews {
-    fn push(&self, page: u64) {
-        let mut ring = self.ring.lock().unwrap_or_else(|e| e.into_inner());
-        let count = self.count.load(Ordering::Relaxed);
-        match ring.get_mut(count as usize % NEWS) {
-            Some(slot) => *slot = page,
-            None => ring.push(page),
-        }
-        self.count.store(count + 1, Ordering::Release);
-    }
-
-    #[inline]
-    fn since(&self, seen: &mut u64) -> Option<Pages> {
-        (self.count.load(Ordering::Acquire) != *seen).then(|| self.collect(seen))
-    }
-
-    #[cold]
-    fn collect(&self, seen: &mut u64) -> Pages {
-        let ring = self.ring.lock().unwrap_or_else(|e| e.into_inner());
-        let count = self.count.load(Ordering::Relaxed);
-        let from = std::mem::replace(seen, count);
-        if count - from > NEWS as u64 {
-            return Pages::All;
-        }
-        Pages::Some((from..count).map(|n| ring[n as usize % NEWS]).collect())
-    }
+    code: CodeMap,
+    monitor: Monitor,
 }
 
 // SAFETY: `host` points into `_backing`, which lives as long as `Ram` and is
@@ -171,24 +111,13 @@ impl Ram {
             reserve(head + size).map_err(|source| RamError::Host { size, source })?;
         // SAFETY: the reservation begins with the head.
         let host = unsafe { host.add(head as usize) };
-        let pages = (size >> PAGE_SHIFT) as usize;
-        // A vector of zeroed integers comes from the allocator's zero pages,
-        // so that this table too costs only what is touched.
-        let code = vec![0u64; pages].into_boxed_slice();
-        // SAFETY: AtomicU64 has the size, alignment and validity of u64.
-        let code = unsafe { Box::from_raw(Box::into_raw(code) as *mut [AtomicU64]) };
-        let patience = vec![0u32; pages].into_boxed_slice();
-        // SAFETY: AtomicU32 has the size, alignment and validity of u32.
-        let patience = unsafe { Box::from_raw(Box::into_raw(patience) as *mut [AtomicU32]) };
         Ok(Self {
             base,
             size,
             host,
             _backing: backing,
-            code,
-            patience,
-            stale: PageNews::default(),
-            guarded: PageNews::default(),
+            code: CodeMap::new(base, size),
+            monitor: Monitor::default(),
         })
     }
 
@@ -352,101 +281,52 @@ impl Ram {
         Ok(())
     }
 
-    fn page(&self, pa: u64) -> usize {
-        ((pa - self.base) >> PAGE_SHIFT) as usize
+    /// Replaces the sixteen bytes at `pa` by `new` if they are `old`, in one
+    /// atomic step, and returns what was there. The first eight bytes are the
+    /// low half.
+    ///
+    /// # Errors
+    /// [`AccessFault`] outside RAM or when misaligned.
+    pub fn compare_exchange_16(&self, pa: u64, old: u128, new: u128) -> Result<u128, AccessFault> {
+        let at = self.at(pa, 16)?;
+        if pa & 15 != 0 {
+            return Err(AccessFault);
+        }
+        // SAFETY: in bounds and aligned, as in `load`.
+        let place = unsafe { &*at.cast::<AtomicU128>() };
+        let (old, new) = (old.to_le(), new.to_le());
+        match place.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(found) => {
+                self.note_store(pa, 16);
+                Ok(u128::from_le(found))
+            }
+            Err(found) => Ok(u128::from_le(found)),
+        }
     }
 
-    /// The lines touched by `len` bytes at `pa`, which stay within one page.
-    fn lines(pa: u64, len: u64) -> u64 {
-        let first = (pa & (PAGE_SIZE - 1)) >> LINE_SHIFT;
-        let last = ((pa & (PAGE_SIZE - 1)) + len - 1) >> LINE_SHIFT;
-        (u64::MAX >> (63 - (last - first))) << first
+    /// Where decoded code lies.
+    #[inline]
+    pub fn code(&self) -> &CodeMap {
+        &self.code
+    }
+
+    /// What SC goes by.
+    #[inline]
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// Whether the page of `pa`, which must be RAM, holds decoded code.
     #[inline]
     pub fn has_code(&self, pa: u64) -> bool {
-        self.code[self.page(pa)].load(Ordering::Relaxed) != 0
-    }
-
-    /// A hart decoded the `len` bytes at `pa`, inside one RAM page. True if
-    /// the page held no decoded code before: stores to it must now be noticed.
-    pub fn mark_code(&self, pa: u64, len: u64) -> bool {
-        let page = self.page(pa);
-        let old = self.code[page].fetch_or(Self::lines(pa, len.max(1)), Ordering::AcqRel);
-        if old == 0 {
-            let patience = &self.patience[page];
-            let times = patience.load(Ordering::Relaxed) >> 24;
-            let stores = PATIENCE << times.min(16);
-            patience.store(times << 24 | stores, Ordering::Relaxed);
-            self.guarded.push(pa & !(PAGE_SIZE - 1));
-        }
-        old == 0
+        self.code.holds(pa)
     }
 
     /// Says that `len` bytes at `pa` were stored to. When they held decoded
     /// code, the page goes on the list of stale ones.
     #[inline]
     pub fn note_store(&self, pa: u64, len: u64) {
-        if len == 0 {
-            return;
-        }
-        let (first, last) = (self.page(pa), self.page(pa + len - 1));
-        for page in first..=last {
-            if self.code[page].load(Ordering::Relaxed) != 0 {
-                self.note_store_to_code(page, pa, len);
-            }
-        }
-    }
-
-    /// The decoded code of the page of `pa` is not to be used any more.
-    pub(crate) fn drop_code(&self, pa: u64) {
-        let page = self.page(pa);
-        if self.code[page].swap(0, Ordering::AcqRel) != 0 {
-            self.stale.push(pa & !(PAGE_SIZE - 1));
-        }
-    }
-
-    #[cold]
-    fn note_store_to_code(&self, page: usize, pa: u64, len: u64) {
-        let start = self.base + ((page as u64) << PAGE_SHIFT);
-        let from = pa.max(start);
-        let to = (pa + len).min(start + PAGE_SIZE);
-        let hit = self.code[page].load(Ordering::Acquire) & Self::lines(from, to - from) != 0;
-        if hit || self.lose_patience(page) {
-            self.code[page].store(0, Ordering::Release);
-            self.stale.push(start);
-        }
-    }
-
-    /// Counts a store beside the decoded code of a page. True when there have
-    /// been so many that the code is likely to be a leftover: without it,
-    /// stores to the page are fast again. Each time it turns out that it was
-    /// not, twice as many are waited for.
-    fn lose_patience(&self, page: usize) -> bool {
-        let patience = &self.patience[page];
-        let old = patience.load(Ordering::Relaxed);
-        if old & 0xff_ffff != 0 {
-            patience.store(old - 1, Ordering::Relaxed);
-            return false;
-        }
-        let times = (old >> 24).saturating_add(1).min(0xff);
-        patience.store(times << 24, Ordering::Relaxed);
-        true
-    }
-
-    /// The pages whose decoded code went stale since `*seen` (0 at first),
-    /// which is brought up to date. `None`: none did.
-    #[inline]
-    pub fn stale_since(&self, seen: &mut u64) -> Option<Pages> {
-        self.stale.since(seen)
-    }
-
-    /// The pages that came to hold decoded code since `*seen`, likewise: host
-    /// addresses kept for fast stores to them must be dropped.
-    #[inline]
-    pub fn guarded_since(&self, seen: &mut u64) -> Option<Pages> {
-        self.guarded.since(seen)
+        self.code.note_store(pa, len);
     }
 }
 
@@ -478,60 +358,5 @@ mod tests {
         let ram = Ram::new(0x8000_0000, 64 << 30).unwrap();
         ram.store(0x8000_0000 + (63 << 30), Width::B4, 7).unwrap();
         assert_eq!(ram.load(0x8000_0000 + (63 << 30), Width::B4), Ok(7));
-    }
-
-    #[test]
-    fn only_stores_to_decoded_lines_make_code_stale() {
-        let ram = Ram::new(0x8000_0000, 0x4000).unwrap();
-        let (mut stale, mut guarded) = (0, 0);
-        assert!(ram.mark_code(0x8000_1040, 0x80));
-        assert!(!ram.mark_code(0x8000_1100, 2));
-        assert_eq!(
-            ram.guarded_since(&mut guarded),
-            Some(Pages::Some(vec![0x8000_1000]))
-        );
-        ram.store(0x8000_1038, Width::B8, 1).unwrap();
-        ram.store(0x8000_10c0, Width::B8, 1).unwrap();
-        assert_eq!(ram.stale_since(&mut stale), None);
-        assert!(ram.has_code(0x8000_1000));
-        ram.write(0x8000_0ff0, &[0; 0x51]).unwrap();
-        assert_eq!(
-            ram.stale_since(&mut stale),
-            Some(Pages::Some(vec![0x8000_1000]))
-        );
-        assert!(!ram.has_code(0x8000_1000));
-        assert_eq!(ram.stale_since(&mut stale), None);
-    }
-
-    #[test]
-    fn leftover_code_does_not_slow_stores_for_ever() {
-        let ram = Ram::new(0x8000_0000, 0x4000).unwrap();
-        for round in 0..4 {
-            ram.mark_code(0x8000_1000, 4);
-            let stores = (1..)
-                .find(|_| {
-                    ram.store(0x8000_1800, Width::B8, 1).unwrap();
-                    !ram.has_code(0x8000_1000)
-                })
-                .unwrap();
-            assert_eq!(stores, (PATIENCE << round) + 1);
-        }
-    }
-
-    #[test]
-    fn a_reader_that_fell_behind_is_told_so() {
-        let ram = Ram::new(0x8000_0000, 0x4000).unwrap();
-        let mut seen = 0;
-        for _ in 0..=NEWS {
-            ram.mark_code(0x8000_1000, 4);
-            ram.store(0x8000_1000, Width::B4, 1).unwrap();
-        }
-        assert_eq!(ram.stale_since(&mut seen), Some(Pages::All));
-        ram.mark_code(0x8000_2000, 4);
-        ram.store(0x8000_2000, Width::B4, 1).unwrap();
-        assert_eq!(
-            ram.stale_since(&mut seen),
-            Some(Pages::Some(vec![0x8000_2000]))
-        );
     }
 }

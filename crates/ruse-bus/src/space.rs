@@ -130,7 +130,7 @@ impl Space {
                 if prot.contains(Prot::EXEC) && self.ram.has_code(page << PAGE_SHIFT) {
                     new |= CODE;
                 } else {
-                    self.ram.drop_code(page << PAGE_SHIFT);
+                    self.ram.code().drop_code(page << PAGE_SHIFT);
                 }
             }
             if new & (CODE | Prot::WRITE.0) == Prot::WRITE.0 {
@@ -168,7 +168,7 @@ impl Space {
     /// A hart decoded the `len` bytes at `va`, inside one page: stores to it
     /// must be noted from now on.
     pub fn mark_code(&self, va: u64, len: u64) {
-        self.ram.mark_code(va, len);
+        self.ram.code().mark(va, len);
         let entry = self.entry(va >> PAGE_SHIFT);
         let old = entry.load(Ordering::Relaxed);
         entry.store(old & !STORE | CODE, Ordering::Relaxed);
@@ -189,7 +189,7 @@ impl Space {
     fn contents_change(&self, va: u64, len: u64) {
         for page in Self::pages(va, len) {
             if self.entry(page).load(Ordering::Relaxed) & CODE != 0 {
-                self.ram.drop_code(page << PAGE_SHIFT);
+                self.ram.code().drop_code(page << PAGE_SHIFT);
             }
         }
     }
@@ -383,7 +383,7 @@ mod tests {
         let space = Space::new().unwrap();
         let all = Prot::READ | Prot::WRITE | Prot::EXEC;
         let mut seen = 0;
-        let mut stale = || space.ram().stale_since(&mut seen);
+        let mut stale = || space.ram().code().stale_since(&mut seen);
         space.protect(0, 4 * PAGE, all);
         let change: [&dyn Fn(); 4] = [
             &|| space.write(0x1010, &[1]).unwrap(),
@@ -408,7 +408,7 @@ mod tests {
     fn hidden_code_is_still_good() {
         let space = Space::new().unwrap();
         let mut seen = 0;
-        let mut stale = || space.ram().stale_since(&mut seen);
+        let mut stale = || space.ram().code().stale_since(&mut seen);
         let text = Prot::READ | Prot::EXEC;
         space.protect(0, 2 * PAGE, text);
         space.mark_code(0x1000, 64);

@@ -40,6 +40,7 @@ pub struct Aclint {
     clock: Arc<dyn Clock>,
     harts: Vec<Hart>,
     waker: Option<Arc<dyn Wake>>,
+    time_waker: Option<Arc<dyn Wake>>,
     /// What [`Self::poll`] last said; the maximum for none.
     next: u64,
 }
@@ -66,6 +67,7 @@ impl Aclint {
             clock,
             harts,
             waker: None,
+            time_waker: None,
             next: u64::MAX,
         }
     }
@@ -74,6 +76,12 @@ impl Aclint {
     /// a run loop that sleeps until the one it knows.
     pub fn set_waker(&mut self, waker: Arc<dyn Wake>) {
         self.waker = Some(waker);
+    }
+
+    /// Has `waker` called when `mtime` is set, for those who sleep until the
+    /// times of other timers.
+    pub fn set_time_waker(&mut self, waker: Arc<dyn Wake>) {
+        self.time_waker = Some(waker);
     }
 
     /// Brings the MTIP lines up to date. Returns the value of `mtime` at
@@ -99,6 +107,9 @@ impl Aclint {
         if let Some(waker) = &self.waker
             && (always || self.next < known)
         {
+            waker.wake();
+        }
+        if let Some(waker) = self.time_waker.as_ref().filter(|_| always) {
             waker.wake();
         }
     }

@@ -15,7 +15,9 @@
 //! Times are nanoseconds since 1970. Writing `TIME_HIGH` then `TIME_LOW` sets
 //! the guest's clock; the host's stays as it is.
 
-use ruse_bus::{AccessFault, Device, DtNode, IrqLine, Width};
+use std::sync::Arc;
+
+use ruse_bus::{AccessFault, Device, DtNode, IrqLine, Wake, Width};
 
 use crate::backend::WallClock;
 
@@ -43,6 +45,7 @@ pub struct GoldfishRtc {
     armed: bool,
     pending: bool,
     enabled: bool,
+    waker: Option<Arc<dyn Wake>>,
 }
 
 impl GoldfishRtc {
@@ -57,7 +60,14 @@ impl GoldfishRtc {
             armed: false,
             pending: false,
             enabled: false,
+            waker: None,
         }
+    }
+
+    /// Has `waker` called when the guest arms the alarm, for a run loop that
+    /// sleeps until the deadline it knows.
+    pub fn set_waker(&mut self, waker: Arc<dyn Wake>) {
+        self.waker = Some(waker);
     }
 
     fn now(&self) -> u64 {
@@ -130,6 +140,9 @@ impl Device for GoldfishRtc {
             _ => {}
         }
         self.poll();
+        if let Some(waker) = self.waker.as_ref().filter(|_| self.armed) {
+            waker.wake();
+        }
         Ok(())
     }
 
@@ -154,7 +167,6 @@ impl Device for GoldfishRtc {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;

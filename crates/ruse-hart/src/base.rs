@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::code::Context;
 use crate::hart::Hart;
 use crate::space::Memory;
-use crate::tlb::Scalar;
+use crate::tlb::{Amo, Scalar, Word};
 
 /// A base integer ISA and its view of memory. Register values are kept as
 /// `u64`, those of RV32 sign-extended from 32 bits.
@@ -32,6 +32,9 @@ pub(crate) trait Base: 'static {
     fn load<T: Scalar>(h: &Hart, va: u64) -> Option<u64>;
     /// Stores to `va` if that can be done at once.
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool;
+    /// Executes an AMO at `va`, if that can be done at once, and returns the
+    /// old value, zero-extended.
+    fn amo<T: Word>(h: &Hart, va: u64, op: Amo, operand: u64) -> Option<u64>;
 }
 
 /// RV32 behind a TLB.
@@ -64,6 +67,11 @@ impl Base for Rv32 {
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
         h.tlb.store::<T>(va, value)
     }
+
+    #[inline(always)]
+    fn amo<T: Word>(h: &Hart, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        h.tlb.amo::<T>(va, op, operand)
+    }
 }
 
 impl Base for Rv64 {
@@ -88,6 +96,11 @@ impl Base for Rv64 {
     #[inline(always)]
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
         h.tlb.store::<T>(va, value)
+    }
+
+    #[inline(always)]
+    fn amo<T: Word>(h: &Hart, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        h.tlb.amo::<T>(va, op, operand)
     }
 }
 
@@ -119,6 +132,11 @@ impl Base for User64 {
     #[inline(always)]
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
         Memory::store::<T>(&h.memory, va, value)
+    }
+
+    #[inline(always)]
+    fn amo<T: Word>(h: &Hart, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        Memory::amo::<T>(&h.memory, va, op, operand)
     }
 }
 
@@ -153,5 +171,10 @@ impl<B: Base, const N: u8> Base for Acc<B, N> {
     #[inline(always)]
     fn store<T: Scalar>(h: &Hart, va: u64, value: u64) -> bool {
         B::store::<T>(h, va, value)
+    }
+
+    #[inline(always)]
+    fn amo<T: Word>(h: &Hart, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        B::amo::<T>(h, va, op, operand)
     }
 }

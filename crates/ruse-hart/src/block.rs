@@ -54,6 +54,8 @@ struct Builder {
     fp_seen: bool,
     slots: Vec<Slot>,
     marks: Vec<Mark>,
+    /// The instructions as they were fetched.
+    words: Vec<u32>,
     notes: Notes,
     count: u8,
     offset: u16,
@@ -94,16 +96,25 @@ impl Hart {
             self.code.remember_jump(pc, self.context_of(pc), cursor);
             return Ok(cursor);
         }
-        let mut builder = Builder::new(self.table(), pc, fs_off);
-        if across {
-            let word = u32::from(self.half(pa)?) | u32::from(self.half(key.second)?) << 16;
-            builder.push_word(word);
-            self.guard_code(pa, 2);
-            self.guard_code(key.second, 2);
-        } else {
-            self.decode_run(&mut builder, pa)?;
-            self.guard_code(pa, u64::from(builder.offset));
-        }
+        let builder = loop {
+            let mut builder = Builder::new(self.table(), pc, fs_off);
+            let unchanged = if across {
+                let word = self.word_across(pa, key.second)?;
+                builder.push_word(word);
+                self.guard_code(pa, 2);
+                self.guard_code(key.second, 2);
+                self.word_across(pa, key.second)? == word
+            } else {
+                self.decode_run(&mut builder, pa)?;
+                self.guard_code(pa, u64::from(builder.offset));
+                self.is_unchanged(&builder, pa)?
+            };
+            // Else another hart stored here before it knew that somebody
+            // decodes.
+            if unchanged {
+                break builder;
+            }
+        };
         let block = builder.finish();
         let cursor = self.code.insert(key, block);
         self.code.remember_jump(pc, self.context_of(pc), cursor);
@@ -159,23 +170,59 @@ impl Hart {
         Ok((self.tlb.fetch(va) == Some(pa)).then_some(pa))
     }
 
+    fn word_across(&self, pa: u64, second: u64) -> Result<u32, Trap> {
+        Ok(u32::from(self.half(pa)?) | u32::from(self.half(second)?) << 16)
+    }
+
+    /// The bits of the instruction at `pa`, in one piece if it is aligned
+    /// ("Ziccif"). `None`: it goes on beyond its page.
+    fn word_at(&self, pa: u64) -> Result<Option<u32>, Trap> {
+        if pa & 3 == 0 {
+            return match self.bus.read(pa, Width::B4) {
+                Ok(word) if word & 3 == 3 => Ok(Some(word as u32)),
+                Ok(word) => Ok(Some(u32::from(word as u16))),
+                Err(AccessFault) => Err(Trap::new(Cause::InstructionAccessFault, self.pc)),
+            };
+        }
+        let low = u32::from(self.half(pa)?);
+        if low & 3 != 3 {
+            return Ok(Some(low));
+        }
+        if pa & (PAGE_SIZE - 1) == PAGE_SIZE - 2 {
+            return Ok(None);
+        }
+        Ok(Some(low | u32::from(self.half(pa + 2)?) << 16))
+    }
+
     fn decode_run(&self, builder: &mut Builder, start: u64) -> Result<(), Trap> {
         let end = (start & !(PAGE_SIZE - 1)) + PAGE_SIZE;
         let mut pa = start;
         while pa < end && builder.count < MAX_INSTRUCTIONS {
-            let mut word = u32::from(self.half(pa)?);
-            if word & 3 == 3 {
-                if pa + 2 == end {
-                    break;
-                }
-                word |= u32::from(self.half(pa + 2)?) << 16;
-            }
-            pa += if word & 3 == 3 { 4 } else { 2 };
+            let Some(word) = self.word_at(pa)? else {
+                break;
+            };
+            pa += length(word);
             if builder.push_word(word) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Whether the block's instructions are still what is at `start`.
+    fn is_unchanged(&self, builder: &Builder, start: u64) -> Result<bool, Trap> {
+        // The memory of a space has one hart.
+        if self.memory.space().is_some() {
+            return Ok(true);
+        }
+        let mut pa = start;
+        for word in &builder.words {
+            if self.word_at(pa)? != Some(*word) {
+                return Ok(false);
+            }
+            pa += length(*word);
+        }
+        Ok(true)
     }
 
     fn table(&self) -> &'static Table {
@@ -185,19 +232,11 @@ impl Hart {
             Xlen::Rv64 => &RV64,
         }
     }
+}
 
-    /// Sees to it that stores to decoded code are noticed.
-    fn guard_code(&mut self, pa: u64, len: u64) {
-        if let Some(space) = self.memory.space() {
-            space.mark_code(pa, len);
-            return;
-        }
-        if self.bus.ram().mark_code(pa, len)
-            && let Some(host) = self.bus.ram().host_page(pa)
-        {
-            self.tlb.guard(host as u64);
-        }
-    }
+/// The length of an instruction in bytes.
+fn length(word: u32) -> u64 {
+    if word & 3 == 3 { 4 } else { 2 }
 }
 
 impl Builder {
@@ -209,6 +248,7 @@ impl Builder {
             fp_seen: false,
             slots: Vec::with_capacity(24),
             marks: Vec::with_capacity(24),
+            words: Vec::with_capacity(24),
             notes: Notes::default(),
             count: 0,
             offset: 0,
@@ -243,7 +283,8 @@ impl Builder {
 
     /// Lowers one instruction; true if it always leaves the block.
     fn push_word(&mut self, word: u32) -> bool {
-        let len = if word & 3 == 3 { 4 } else { 2 };
+        let len = length(word) as u8;
+        self.words.push(word);
         let inst = decode(word, self.table.xlen).filter(|inst| self.legal(inst));
         let leaves = match inst {
             Some(inst) => self.push_inst(&inst),

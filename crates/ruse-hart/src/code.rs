@@ -199,10 +199,11 @@ impl Code {
             .unwrap_or_default()
     }
 
-    /// Frees the blocks that lie in the guest-physical page at `page`.
-    pub(crate) fn drop_page(&mut self, page: u64) {
+    /// Frees the blocks that lie in the guest-physical page at `page`. Whether
+    /// there were any.
+    pub(crate) fn drop_page(&mut self, page: u64) -> bool {
         let Some(keys) = self.pages.remove(&page) else {
-            return;
+            return false;
         };
         self.generation += 1;
         for key in keys {
@@ -212,6 +213,7 @@ impl Code {
                 self.bytes -= block.slots.len() * (size_of::<Slot>() + size_of::<Mark>()) + 192;
             }
         }
+        true
     }
 
     /// Frees everything.

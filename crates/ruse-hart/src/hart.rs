@@ -1,8 +1,9 @@
 //! The hart itself: its state, and how it runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
-use ruse_bus::{Bus, Clock, HartPins, PAGE_SIZE, Pages};
+use ruse_bus::{Bus, Clock, HartPins, PAGE_SIZE, Pages, Writer};
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
@@ -20,6 +21,8 @@ pub(crate) const SINK: u8 = 32;
 pub(crate) const F0: u8 = 64;
 /// How many traps without a retired instruction in between are a lockup.
 const LOCKUP: u32 = 10_000;
+/// Instructions between two looks at what others want: a few microseconds.
+const SLICE: i64 = 1024;
 /// Address spaces whose decoded links are kept apart.
 const CONTEXTS: usize = 8;
 
@@ -46,8 +49,11 @@ pub struct HartConfig {
 /// Why [`Hart::run`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The instructions are used up, a pin changed, or the guest yields.
+    /// The instructions are used up, a device moved a pin, or somebody kicked
+    /// the hart ([`HartPins::kick`]).
     Quantum,
+    /// PAUSE, or a wait for a reservation: the guest waits for another hart.
+    Pause,
     /// WFI with nothing pending.
     Wait,
     /// ECALL from S-mode, for the built-in SBI; `pc` is still at it.
@@ -60,6 +66,17 @@ pub enum Exit {
     Trap(Trap),
 }
 
+/// What LR found.
+#[derive(Clone, Copy)]
+pub(crate) struct Reservation {
+    /// The host address.
+    pub at: u64,
+    /// The value, zero-extended.
+    pub value: u64,
+    /// What [`ruse_bus::Monitor::watch`] said before.
+    pub version: u64,
+}
+
 /// One RISC-V hart. What every handler needs comes first, where the host's
 /// instructions reach it with short displacements.
 #[repr(C)]
@@ -70,7 +87,7 @@ pub struct Hart {
     /// Start of the block that is executing; between blocks, the next
     /// instruction.
     pub(crate) pc: u64,
-    /// Instructions left in this quantum.
+    /// Instructions left in this slice of the quantum.
     pub(crate) budget: i64,
     pub(crate) ctx: Context,
     /// Whether NX is set and the dynamic rounding mode is RNE: host floating
@@ -84,8 +101,8 @@ pub struct Hart {
     pub(crate) code: Code,
     pub(crate) privilege: Privilege,
     pub(crate) csrs: Csrs,
-    /// The RAM address and value that LR reserved.
-    pub(crate) reservation: Option<(u64, u64)>,
+    /// What LR reserved.
+    pub(crate) reservation: Option<Reservation>,
     /// Whether `stimecmp` had been reached when last looked.
     pub(crate) timer_hit: bool,
     pub(crate) exit: Option<Exit>,
@@ -96,6 +113,8 @@ pub struct Hart {
     pub(crate) bus: Arc<Bus>,
     pub(crate) pins: Arc<HartPins>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Instructions left in the quantum after this slice.
+    reserve: i64,
     /// `retired() + budget`.
     retired_at_zero: u64,
     /// What the clock has been told.
@@ -103,6 +122,9 @@ pub struct Hart {
     pub(crate) last_trap_retired: u64,
     pub(crate) futile_traps: u32,
     last_trap: Option<Trap>,
+    pub(crate) writer: Writer,
+    /// Pages with decoded code that other harts had open when last looked.
+    pub(crate) provisional: Vec<u64>,
     stale_seen: u64,
     guarded_seen: u64,
     /// `satp` and the number of each address space that is remembered.
@@ -118,10 +140,11 @@ pub struct Hart {
 impl Hart {
     /// A hart in its reset state: M-mode, `pc` 0.
     pub fn new(config: HartConfig) -> Self {
-        Self::with(config, Tlb::new(), Memory::new(None))
+        let writer = Writer::new(config.bus.ram().clone(), config.pins.clone());
+        Self::with(config, Tlb::new(), Memory::new(None), writer)
     }
 
-    pub(crate) fn with(config: HartConfig, tlb: Tlb, memory: Memory) -> Self {
+    pub(crate) fn with(config: HartConfig, tlb: Tlb, memory: Memory, writer: Writer) -> Self {
         let mut hart = Self {
             r: [0; 256],
             pc: 0,
@@ -148,11 +171,14 @@ impl Hart {
             bus: config.bus,
             pins: config.pins,
             clock: config.clock,
+            reserve: 0,
             retired_at_zero: 0,
             published: 0,
             last_trap_retired: 0,
             futile_traps: 0,
             last_trap: None,
+            writer,
+            provisional: Vec::new(),
             stale_seen: 0,
             guarded_seen: 0,
             contexts: [(0, 0); CONTEXTS],
@@ -174,6 +200,7 @@ impl Hart {
         self.exit = None;
         self.futile_traps = 0;
         self.code.clear();
+        self.provisional.clear();
         self.refresh_float();
         self.flush_tlb();
     }
@@ -189,7 +216,7 @@ impl Hart {
             if let Some(exit) = self.exit.take() {
                 break exit;
             }
-            if self.budget <= 0 {
+            if self.budget <= 0 && !self.next_slice() {
                 break Exit::Quantum;
             }
             self.take_interrupt();
@@ -232,12 +259,31 @@ impl Hart {
 
     fn start(&mut self, instructions: u64) {
         let retired = self.retired();
-        self.budget = instructions.min(i64::MAX as u64) as i64;
+        let instructions = instructions.min(i64::MAX as u64) as i64;
+        self.budget = instructions.min(SLICE);
+        self.reserve = instructions - self.budget;
         self.retired_at_zero = retired.wrapping_add(self.budget as u64);
         self.unlinked = Unlinked::NONE;
         self.pins.take_attention();
         self.check_timer();
-        self.catch_up();
+        self.close_guarded(false);
+        self.drop_stale();
+    }
+
+    /// The slice is used up: begins the next one, if any instructions are left
+    /// and nobody wants the hart to stop.
+    fn next_slice(&mut self) -> bool {
+        if self.pins.is_kicked() {
+            return false;
+        }
+        self.close_guarded(true);
+        while self.budget <= 0 && self.reserve > 0 {
+            let more = self.reserve.min(SLICE);
+            self.reserve -= more;
+            self.budget += more;
+            self.retired_at_zero = self.retired_at_zero.wrapping_add(more as u64);
+        }
+        self.budget > 0
     }
 
     fn finish(&mut self) {
@@ -245,7 +291,13 @@ impl Hart {
         let retired = self.retired();
         self.retired_at_zero = retired;
         self.budget = 0;
+        self.reserve = 0;
         self.publish(retired);
+        if self.memory.space().is_none() {
+            // From here on the hart does not store (`ruse_bus`'s `codemap`, 3.).
+            fence(Ordering::SeqCst);
+            self.close_guarded(true);
+        }
     }
 
     fn publish(&mut self, retired: u64) {
@@ -257,6 +309,7 @@ impl Hart {
     pub(crate) fn end_quantum(&mut self) {
         self.retired_at_zero = self.retired();
         self.budget = 0;
+        self.reserve = 0;
     }
 
     /// Instructions retired since the hart was made.
@@ -280,19 +333,50 @@ impl Hart {
         self.timer_hit = self.sstc_enabled() && self.clock.now() >= self.csrs.stimecmp;
     }
 
-    /// Takes in what other harts and devices did to code.
-    fn catch_up(&mut self) {
-        let ram = self.bus.ram().clone();
-        match ram.guarded_since(&mut self.guarded_seen) {
+    /// Stops storing the fast way to pages that others have decoded from.
+    /// `ran`: since the last call the hart may have stored.
+    fn close_guarded(&mut self, ran: bool) {
+        let ram = self.bus.ram();
+        match ram.code().guarded_since(&mut self.guarded_seen) {
             None => {}
-            Some(Pages::All) => self.tlb.guard_all(),
+            Some(Pages::All) => {
+                self.tlb.guard_all();
+                self.writer.close_all(ran);
+            }
             Some(Pages::Some(pages)) => {
-                for host in pages.into_iter().filter_map(|page| ram.host_page(page)) {
-                    self.tlb.guard(host as u64);
+                for page in pages {
+                    if self.writer.is_open(page)
+                        && let Some(host) = ram.host_page(page)
+                    {
+                        self.tlb.guard(host as u64);
+                        self.writer.close(page, ran);
+                    }
                 }
             }
         }
-        self.drop_stale();
+    }
+
+    /// Sees to it that stores to the `len` bytes at `pa`, which the hart has
+    /// decoded and is about to compare, are noticed.
+    pub(crate) fn guard_code(&mut self, pa: u64, len: u64) {
+        if let Some(space) = self.memory.space() {
+            space.mark_code(pa, len);
+            return;
+        }
+        let page = pa & !(PAGE_SIZE - 1);
+        // Whoever marked the page before this saw that it was open, whoever
+        // does so later sees what this hart has stored.
+        fence(Ordering::SeqCst);
+        if self.writer.is_open(page)
+            && let Some(host) = self.bus.ram().host_page(page)
+        {
+            self.tlb.guard(host as u64);
+            self.writer.close(page, true);
+        }
+        let known = self.provisional.contains(&page);
+        if self.writer.mark(pa, len, !known) && !known {
+            self.provisional.push(page);
+        }
     }
 
     /// FENCE.I: drops decoded code that was overwritten since. No operation
@@ -301,22 +385,48 @@ impl Hart {
         if let Some(space) = self.memory.space() {
             space.windows_change();
         }
+        // What other harts have stored and told this one of is visible.
+        fence(Ordering::SeqCst);
+        self.drop_provisional();
         self.drop_stale();
     }
 
-    fn drop_stale(&mut self) {
-        let ram = self.bus.ram().clone();
-        match ram.stale_since(&mut self.stale_seen) {
-            None => return,
-            Some(Pages::All) => self.code.clear(),
-            Some(Pages::Some(pages)) => {
-                for page in pages {
-                    self.code.drop_page(page);
-                }
-            }
+    /// Drops the code of pages that others still have open, and might have
+    /// stored to: before the list of stale pages is looked at.
+    fn drop_provisional(&mut self) {
+        if self.provisional.is_empty() {
+            return;
         }
-        self.unlinked = Unlinked::NONE;
-        self.forget_all();
+        let writer = &self.writer;
+        self.provisional.retain(|page| writer.others(*page));
+        let mut dropped = false;
+        for page in &self.provisional {
+            dropped |= self.code.drop_page(*page);
+        }
+        if dropped {
+            self.unlinked = Unlinked::NONE;
+            self.forget_all();
+        }
+    }
+
+    fn drop_stale(&mut self) {
+        let code = self.bus.ram().code();
+        let dropped = match code.stale_since(&mut self.stale_seen) {
+            None => return,
+            Some(Pages::All) => {
+                self.code.clear();
+                true
+            }
+            Some(Pages::Some(pages)) => pages
+                .into_iter()
+                .fold(false, |dropped, page| self.code.drop_page(page) | dropped),
+        };
+        // Elsewhere than in dropped blocks nothing leads into them, but for
+        // what is remembered by virtual address.
+        if dropped {
+            self.unlinked = Unlinked::NONE;
+            self.forget_all();
+        }
     }
 
     /// SFENCE.VMA for everything.
@@ -326,7 +436,7 @@ impl Hart {
     }
 
     /// SFENCE.VMA for one address space, but not what all of them share.
-    pub(crate) fn flush_tlb_asid(&mut self, asid: u64) {
+    pub fn flush_tlb_asid(&mut self, asid: u64) {
         if asid == self.asid(self.csrs.satp) {
             self.tlb.flush_local();
         }
@@ -542,9 +652,10 @@ impl Hart {
         Cursor::LEAVE
     }
 
-    /// Whether an access moved an interrupt line.
+    /// Whether an access moved an interrupt line, or somebody wants the hart
+    /// to stop.
     pub(crate) fn device_stirred(&self) -> bool {
-        self.pins.take_attention()
+        self.pins.take_attention() | self.pins.is_kicked()
     }
 
     /// The rounding mode that field `rm` selects, if it is a valid one.
@@ -687,12 +798,13 @@ impl Hart {
         self.mip() & self.csrs.mie != 0
     }
 
-    /// When the supervisor timer will fire, in `mtime` ticks, if it is armed
-    /// and has not yet.
+    /// When the supervisor timer ends WFI, in `mtime` ticks, if it is armed
+    /// and its interrupt enabled. That may have come since one last asked
+    /// whether an interrupt is pending.
     pub fn timer_deadline(&self) -> Option<u64> {
         (self.sstc_enabled()
             && self.csrs.stimecmp != u64::MAX
-            && self.clock.now() < self.csrs.stimecmp)
+            && self.csrs.mie & irq::STI != 0)
             .then_some(self.csrs.stimecmp)
     }
 

@@ -309,7 +309,7 @@ impl Hart {
         }
         if whole_page == Verdict::Uniform(true)
             && let Some(host) = self.bus.ram().host_page(pa)
-            && !(access == Access::Store && self.bus.ram().has_code(pa))
+            && (access != Access::Store || self.writer.open(pa))
         {
             let to = match access {
                 Access::Fetch => page,
@@ -370,6 +370,15 @@ impl Hart {
             .map_err(|AccessFault| Access::Load.access_fault(va))
     }
 
+    fn store_fast(&self, va: u64, size: u64, value: u64) -> bool {
+        match size {
+            1 => self.tlb.store::<u8>(va, value),
+            2 => self.tlb.store::<u16>(va, value),
+            4 => self.tlb.store::<u32>(va, value),
+            _ => self.tlb.store::<u64>(va, value),
+        }
+    }
+
     /// A store that missed the TLB, is misaligned, or writes a device or a
     /// page with decoded code. Nothing is written unless all of it is.
     ///
@@ -378,17 +387,16 @@ impl Hart {
     pub(crate) fn store_slow(&mut self, va: u64, size: u64, value: u64) -> Result<(), Trap> {
         if va & (size - 1) == 0
             && self.tlb.refill(va, Access::Store)
-            && match size {
-                1 => self.tlb.store::<u8>(va, value),
-                2 => self.tlb.store::<u16>(va, value),
-                4 => self.tlb.store::<u32>(va, value),
-                _ => self.tlb.store::<u64>(va, value),
-            }
+            && self.store_fast(va, size, value)
         {
             return Ok(());
         }
         let first = (PAGE_SIZE - (va & (PAGE_SIZE - 1))).min(size);
         let pa = self.locate(va, first, Access::Store)?;
+        // Where that has opened the page nobody needs to be told.
+        if self.store_fast(va, size, value) {
+            return Ok(());
+        }
         let fault = |AccessFault| Access::Store.access_fault(va);
         if va & (size - 1) == 0 {
             let width = Width::from_bytes(size).unwrap_or(Width::B8);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use ruse_bus::{PAGE_SHIFT, Space};
 
-use crate::tlb::Scalar;
+use crate::tlb::{Amo, Scalar, Word};
 
 /// A hart's hold on its space, if it has one.
 pub(crate) struct Memory {
@@ -75,5 +75,14 @@ impl Memory {
             }
             None => false,
         }
+    }
+
+    /// Executes an AMO at `va` under the same conditions; what may be stored
+    /// to can be loaded too.
+    #[inline(always)]
+    pub(crate) fn amo<T: Word>(&self, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        let at = self.at::<T>(va, Space::STORABLE)?;
+        // SAFETY: inside the space and aligned.
+        Some(unsafe { T::amo(at, op, operand) })
     }
 }

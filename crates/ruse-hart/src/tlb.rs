@@ -12,7 +12,9 @@
 //! valid for as long as the RAM lives, and the hart holds the RAM.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+};
 
 use ruse_bus::{PAGE_SHIFT, PAGE_SIZE};
 
@@ -152,6 +154,107 @@ macro_rules! scalar {
 }
 scalar! { u8, AtomicU8; u16, AtomicU16; u32, AtomicU32; u64, AtomicU64; }
 
+/// What an AMO makes of the value in memory and its operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Amo {
+    Swap,
+    Add,
+    Xor,
+    And,
+    Or,
+    Min,
+    Max,
+    Minu,
+    Maxu,
+}
+
+/// A value that an atomic instruction replaces.
+pub(crate) trait Word: Scalar {
+    /// The new value for `old` and `operand`, of which only the low bits count.
+    fn apply(op: Amo, old: u64, operand: u64) -> u64;
+    /// Executes `op` on the value at `at`; returns the old one, zero-extended.
+    ///
+    /// # Safety
+    /// `at` must be a valid, aligned address of guest RAM.
+    unsafe fn amo(at: *mut u8, op: Amo, operand: u64) -> u64;
+    /// Replaces the value at `at` if it is `old`; returns what was there.
+    ///
+    /// # Safety
+    /// `at` must be a valid, aligned address of guest RAM.
+    unsafe fn exchange(at: *mut u8, old: u64, new: u64) -> u64;
+    /// The value in register form.
+    fn extend(value: u64) -> u64;
+}
+
+macro_rules! word {
+    ($($int:ty, $signed:ty, $atomic:ty, $atomic_signed:ty;)*) => {$(
+        impl Word for $int {
+            #[inline(always)]
+            fn apply(op: Amo, old: u64, operand: u64) -> u64 {
+                let (old, operand) = (old as $int, operand as $int);
+                u64::from(match op {
+                    Amo::Swap => operand,
+                    Amo::Add => old.wrapping_add(operand),
+                    Amo::Xor => old ^ operand,
+                    Amo::And => old & operand,
+                    Amo::Or => old | operand,
+                    Amo::Min => (old as $signed).min(operand as $signed) as $int,
+                    Amo::Max => (old as $signed).max(operand as $signed) as $int,
+                    Amo::Minu => old.min(operand),
+                    Amo::Maxu => old.max(operand),
+                })
+            }
+
+            #[inline(always)]
+            unsafe fn amo(at: *mut u8, op: Amo, operand: u64) -> u64 {
+                const ORDER: Ordering = Ordering::SeqCst;
+                // SAFETY: the caller's promise.
+                let place = unsafe { &*at.cast::<$atomic>() };
+                // SAFETY: the caller's promise; the signed type has the same
+                // size and alignment.
+                let signed = unsafe { &*at.cast::<$atomic_signed>() };
+                let value = operand as $int;
+                let swapped = cfg!(target_endian = "big");
+                u64::from(match op {
+                    Amo::Swap => <$int>::from_le(place.swap(value.to_le(), ORDER)),
+                    Amo::Xor => <$int>::from_le(place.fetch_xor(value.to_le(), ORDER)),
+                    Amo::And => <$int>::from_le(place.fetch_and(value.to_le(), ORDER)),
+                    Amo::Or => <$int>::from_le(place.fetch_or(value.to_le(), ORDER)),
+                    _ if swapped => {
+                        let new = |old: $int| {
+                            let old = u64::from(<$int>::from_le(old));
+                            Some((Self::apply(op, old, operand) as $int).to_le())
+                        };
+                        let (Ok(old) | Err(old)) = place.fetch_update(ORDER, ORDER, new);
+                        <$int>::from_le(old)
+                    }
+                    Amo::Add => place.fetch_add(value, ORDER),
+                    Amo::Min => signed.fetch_min(value as $signed, ORDER) as $int,
+                    Amo::Max => signed.fetch_max(value as $signed, ORDER) as $int,
+                    Amo::Minu => place.fetch_min(value, ORDER),
+                    Amo::Maxu => place.fetch_max(value, ORDER),
+                })
+            }
+
+            #[inline(always)]
+            unsafe fn exchange(at: *mut u8, old: u64, new: u64) -> u64 {
+                // SAFETY: the caller's promise.
+                let place = unsafe { &*at.cast::<$atomic>() };
+                let (old, new) = ((old as $int).to_le(), (new as $int).to_le());
+                let (Ok(found) | Err(found)) =
+                    place.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
+                u64::from(<$int>::from_le(found))
+            }
+
+            #[inline(always)]
+            fn extend(value: u64) -> u64 {
+                value as $signed as i64 as u64
+            }
+        }
+    )*};
+}
+word! { u32, i32, AtomicU32, AtomicI32; u64, i64, AtomicU64, AtomicI64; }
+
 /// Spreads pages whose numbers differ by a power of two.
 #[inline(always)]
 fn index(va: u64) -> usize {
@@ -230,6 +333,37 @@ impl Tlb {
         } else {
             false
         }
+    }
+
+    /// The host address behind `va` if its page is at hand for loads, or for
+    /// stores, and the access is aligned.
+    #[inline(always)]
+    pub(crate) fn place<T: Scalar>(&self, va: u64, access: Access) -> Option<u64> {
+        let array = match access {
+            Access::Store => self.store,
+            _ => self.load,
+        };
+        // SAFETY: as in `load`.
+        let entry = unsafe { &(&*array).entries[index(va)] };
+        (entry.tag == tag(va, T::SIZE)).then(|| va.wrapping_add(entry.addend))
+    }
+
+    /// Executes an AMO at `va` if its page is at hand for stores, which can
+    /// then be loaded too, and the access is aligned.
+    #[inline(always)]
+    pub(crate) fn amo<T: Word>(&self, va: u64, op: Amo, operand: u64) -> Option<u64> {
+        let at = self.place::<T>(va, Access::Store)?;
+        // SAFETY: as in `store`.
+        Some(unsafe { T::amo(at as *mut u8, op, operand) })
+    }
+
+    /// Replaces the value at `va` by `new` if it is `old`, and returns what was
+    /// there, under the same conditions.
+    #[inline(always)]
+    pub(crate) fn exchange<T: Word>(&self, va: u64, old: u64, new: u64) -> Option<u64> {
+        let at = self.place::<T>(va, Access::Store)?;
+        // SAFETY: as in `store`.
+        Some(unsafe { T::exchange(at as *mut u8, old, new) })
     }
 
     fn array(&mut self, access: Access) -> Option<&mut Array> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{Bus, Clock, HartPins, Space};
+use ruse_bus::{Bus, Clock, HartPins, Space, Writer};
 use ruse_isa::{Xlen, csr};
 
 use crate::csr::{envcfg, status};
@@ -55,7 +55,8 @@ impl Hart {
             svadu: false,
             sbi: false,
         };
-        let mut hart = Self::with(config, Tlb::none(), Memory::new(Some(space)));
+        let writer = Writer::none(space.ram().clone());
+        let mut hart = Self::with(config, Tlb::none(), Memory::new(Some(space)), writer);
         hart.enter_user();
         hart
     }

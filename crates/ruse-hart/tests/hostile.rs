@@ -114,7 +114,7 @@ proptest! {
                     hart.set_pc(pc.wrapping_add(4));
                 }
                 Exit::Lockup(_) | Exit::Trap(_) => break,
-                Exit::Quantum | Exit::Wait => {}
+                Exit::Quantum | Exit::Pause | Exit::Wait => {}
             }
         }
     }

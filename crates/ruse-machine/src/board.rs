@@ -11,7 +11,7 @@ use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
 
-use crate::bell::Bell;
+use crate::bell::{Bell, HartBell};
 use crate::clock::{GuestWall, HostClock, HostWall, SharedWall};
 use crate::config::{MachineConfig, Port, Time};
 use crate::console::SharedOut;
@@ -57,6 +57,8 @@ pub(crate) struct Board {
 /// What the run loop and the SBI need of the board by name.
 pub(crate) struct Parts {
     pub(crate) pins: Vec<Arc<HartPins>>,
+    /// What the pins of each hart ring.
+    pub(crate) bells: Vec<Arc<HartBell>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wall: SharedWall,
     pub(crate) bell: Arc<Bell>,
@@ -88,7 +90,6 @@ impl Board {
         config: &mut MachineConfig,
     ) -> Result<Self, MachineError> {
         let bell = Arc::new(Bell::default());
-        let waker = || Some(bell.clone() as Arc<dyn Wake>);
         let clock: Arc<dyn Clock> = match config.time {
             Time::Host => Arc::new(HostClock::new()),
             Time::Virtual {
@@ -105,7 +106,7 @@ impl Board {
             (Time::Host, None) => Box::new(HostWall),
         });
         let console = std::mem::replace(&mut config.console, Box::new(Discard));
-        let out = SharedOut::new(console);
+        let out = SharedOut::new(console, bell.clone());
         let entropy = std::mem::replace(&mut config.entropy, Box::new(Zeroes));
         let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
         let disks = std::mem::take(&mut config.disks);
@@ -119,11 +120,19 @@ impl Board {
         }
 
         let ram = Arc::new(Ram::new(layout::RAM, config.memory)?);
-        let pins: Vec<_> = (0..board.harts)
-            .map(|_| Arc::new(HartPins::new(waker())))
+        let bells: Vec<_> = (0..board.harts)
+            .map(|_| Arc::new(HartBell::new(bell.clone())))
+            .collect();
+        let pins: Vec<_> = bells
+            .iter()
+            .map(|bell| Arc::new(HartPins::new(Some(bell.clone() as Arc<dyn Wake>))))
             .collect();
         let to_pin = |pin: u32| move |pins: &Arc<HartPins>| IrqLine::new(pins.clone(), pin);
-        let power = Arc::new(PowerRequest::new(Some(Arc::new(Everybody(pins.clone())))));
+        let everybody = Arc::new(Everybody {
+            pins: pins.clone(),
+            bell: bell.clone(),
+        });
+        let power = Arc::new(PowerRequest::new(Some(everybody.clone())));
 
         let mut table = Table {
             bus: Bus::new(ram.clone()),
@@ -148,7 +157,9 @@ impl Board {
             None
         } else {
             let lines = |pin| pins.iter().map(to_pin(pin)).collect();
-            let aclint = Aclint::new(clock.clone(), lines(MSIP), lines(MTIP));
+            let mut aclint = Aclint::new(clock.clone(), lines(MSIP), lines(MTIP));
+            aclint.set_waker(bell.clone());
+            aclint.set_time_waker(everybody);
             let wires = Wires::Harts([MSIP, MTIP]);
             Some(table.add("clint", layout::CLINT, aclint::SIZE, wires, aclint)?)
         };
@@ -164,7 +175,8 @@ impl Board {
             finisher,
         )?;
         let (wires, line) = irq(layout::RTC_IRQ);
-        let rtc = GoldfishRtc::new(Box::new(wall.clone()), line);
+        let mut rtc = GoldfishRtc::new(Box::new(wall.clone()), line);
+        rtc.set_waker(bell.clone());
         let rtc = table.add("rtc", layout::RTC, layout::RTC_SIZE, wires, rtc)?;
         let (wires, line) = irq(layout::UART_IRQ);
         let uart = Uart::new(line, Box::new(out.clone()));
@@ -202,6 +214,7 @@ impl Board {
 
         let parts = Parts {
             pins,
+            bells,
             clock,
             wall,
             bell,
@@ -277,14 +290,19 @@ impl Entropy for SharedEntropy {
     }
 }
 
-/// Ends every hart's turn: none may go on when the power is to go.
-struct Everybody(Vec<Arc<HartPins>>);
+/// Ends every hart's turn or sleep, and the run loop's: none may go on when the
+/// power is to go, or sleep on when the time has changed.
+struct Everybody {
+    pins: Vec<Arc<HartPins>>,
+    bell: Arc<Bell>,
+}
 
 impl Wake for Everybody {
     fn wake(&self) {
-        for pins in &self.0 {
+        for pins in &self.pins {
             pins.kick();
         }
+        self.bell.wake();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::lock;
 
 /// How many bytes of input wait inside the machine.
 const INPUT: usize = 4096;
-/// How much output is kept back within a round of the run loop.
+/// How much output is kept back at most.
 const OUTPUT: usize = 16 << 10;
 
 #[derive(Default)]
@@ -87,17 +87,19 @@ impl Handle {
         lock(&self.0.inbox).closed
     }
 
-    /// Offers what was typed to `receive`, which says how much it took.
-    pub(crate) fn deliver(&self, receive: impl FnOnce(&[u8]) -> usize) {
+    /// Offers what was typed to `receive`, which says how much it took. Whether
+    /// all was taken.
+    pub(crate) fn deliver(&self, receive: impl FnOnce(&[u8]) -> usize) -> bool {
         let mut inbox = lock(&self.0.inbox);
         if inbox.bytes.is_empty() {
-            return;
+            return true;
         }
         let taken = receive(inbox.bytes.make_contiguous());
         if taken > 0 {
             inbox.bytes.drain(..taken);
             self.0.room.notify_all();
         }
+        inbox.bytes.is_empty()
     }
 
     /// The machine is gone: nobody need wait for room.
@@ -107,42 +109,60 @@ impl Handle {
     }
 }
 
-/// One console for all that print, which collects what they print in a round
-/// of the run loop.
+/// One console for all that print, which collects what they print until the
+/// run loop passes it on.
 #[derive(Clone)]
-pub(crate) struct SharedOut(Arc<Mutex<Collected>>);
+pub(crate) struct SharedOut(Arc<Collected>);
 
 struct Collected {
-    bytes: Vec<u8>,
-    out: Box<dyn ConsoleOut>,
+    bytes: Mutex<Vec<u8>>,
+    /// Locked before `bytes` by those who pass them on, so that their order
+    /// stays.
+    out: Mutex<Box<dyn ConsoleOut>>,
+    bell: Arc<Bell>,
 }
 
 impl SharedOut {
-    pub(crate) fn new(out: Box<dyn ConsoleOut>) -> Self {
-        let bytes = Vec::with_capacity(OUTPUT);
-        Self(Arc::new(Mutex::new(Collected { bytes, out })))
+    /// A console in front of `out`; `bell` rings when there is something to
+    /// pass on.
+    pub(crate) fn new(out: Box<dyn ConsoleOut>, bell: Arc<Bell>) -> Self {
+        Self(Arc::new(Collected {
+            bytes: Mutex::new(Vec::with_capacity(OUTPUT)),
+            out: Mutex::new(out),
+            bell,
+        }))
+    }
+
+    /// Whether something waits to be passed on.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !lock(&self.0.bytes).is_empty()
     }
 
     /// Passes on what was printed.
     pub(crate) fn flush(&self) {
-        let mut collected = lock(&self.0);
-        let Collected { bytes, out } = &mut *collected;
+        if !self.is_waiting() {
+            return;
+        }
+        let mut out = lock(&self.0.out);
+        let bytes = std::mem::replace(&mut *lock(&self.0.bytes), Vec::with_capacity(OUTPUT));
         if !bytes.is_empty() {
-            out.write(bytes);
-            bytes.clear();
+            out.write(&bytes);
         }
     }
 }
 
 impl ConsoleOut for SharedOut {
     fn write(&mut self, bytes: &[u8]) {
-        let full = {
-            let mut collected = lock(&self.0);
-            collected.bytes.extend_from_slice(bytes);
-            collected.bytes.len() >= OUTPUT
+        let (first, full) = {
+            let mut collected = lock(&self.0.bytes);
+            let first = collected.is_empty();
+            collected.extend_from_slice(bytes);
+            (first, collected.len() >= OUTPUT)
         };
         if full {
             self.flush();
+        } else if first {
+            self.0.bell.wake();
         }
     }
 }

@@ -42,8 +42,8 @@ pub enum MachineError {
         /// How many places there are.
         slots: usize,
     },
-    /// The host gives no thread for a device to work on.
-    #[error("the host gives no thread for a disk: {0}")]
+    /// The host gives no thread for a device to work on, or for a hart.
+    #[error("the host gives no more threads: {0}")]
     Thread(io::Error),
     /// The device tree could not be written.
     #[error("device tree: {0}")]

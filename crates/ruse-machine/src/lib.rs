@@ -37,6 +37,8 @@ mod machine;
 mod rom;
 mod run;
 mod sbi;
+mod seat;
+mod threads;
 
 pub use clock::HostClock;
 pub use config::{Boot, Cpu, MachineConfig, Port, Time};

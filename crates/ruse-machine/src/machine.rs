@@ -14,33 +14,18 @@ use crate::fdt::{self, Facts};
 use crate::layout;
 use crate::load::{self, Plan};
 use crate::rom::{Reset, Rom};
-
-/// What a hart is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It executes.
-    Running,
-    /// It waits for an interrupt.
-    Waiting,
-    /// The SBI has it stopped.
-    Stopped,
-    /// The SBI has it suspended, and an interrupt resumes it: after the call,
-    /// or at this address with this argument.
-    Suspended {
-        /// Address and argument.
-        resume: Option<(u64, u64)>,
-    },
-}
+use crate::seat::{Seat, State};
 
 /// A machine. It can be moved to the thread that is to run it.
 pub struct Machine {
     pub(crate) harts: Vec<Hart>,
-    pub(crate) states: Vec<State>,
+    /// One a hart.
+    pub(crate) seats: Vec<Seat>,
     pub(crate) parts: Parts,
     pub(crate) handle: Handle,
     pub(crate) time: Time,
     pub(crate) quantum: u64,
-    bus: Arc<Bus>,
+    pub(crate) bus: Arc<Bus>,
     places: Vec<Place>,
     plan: Plan,
     facts: Description,
@@ -133,9 +118,11 @@ impl Machine {
                 sbi,
             })
         };
+        let seats = parts.pins.iter().zip(&parts.bells);
+        let seats = seats.map(|(pins, bell)| Seat::new(pins.clone(), bell.clone()));
         let mut machine = Self {
             harts: parts.pins.iter().enumerate().map(make_hart).collect(),
-            states: vec![State::Stopped; harts],
+            seats: seats.collect(),
             handle: Handle::new(parts.bell.clone()),
             time: config.time,
             quantum: config.quantum.max(1),
@@ -162,9 +149,11 @@ impl Machine {
             hart.reset();
             hart.set_pc(layout::ROM);
         }
-        self.states.fill(State::Running);
+        for (n, seat) in self.seats.iter().enumerate() {
+            let waits = self.facts.sbi && n > 0;
+            seat.reset(if waits { State::Stopped } else { State::Running });
+        }
         if self.facts.sbi {
-            self.states[1..].fill(State::Stopped);
             self.harts[0].enter_supervisor(self.plan.entry, 0, self.plan.dtb);
         }
         Ok(())

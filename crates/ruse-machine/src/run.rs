@@ -1,15 +1,19 @@
 //! The run loop: harts in turn on one thread, devices in between, and sleep
-//! when nobody has anything to do.
+//! when nobody has anything to do. Several harts under the host clock have a
+//! thread each instead ([`crate::threads`]).
 
 use ruse_devices::Power;
-use ruse_hart::{Cause, Exit, Privilege};
+use ruse_hart::{Exit, Hart, Privilege, Trap};
 
+use crate::board::Parts;
 use crate::clock::span;
 use crate::config::Time;
+use crate::console::Handle;
 use crate::error::MachineError;
 use crate::lock;
-use crate::machine::{Machine, State};
+use crate::machine::Machine;
 use crate::sbi;
+use crate::seat::State;
 
 /// CSR numbers for the report of a lockup.
 const STVEC: u16 = 0x105;
@@ -34,9 +38,13 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] if the guest cannot go on.
     pub fn run(&mut self) -> Result<Outcome, MachineError> {
-        let outcome = loop {
-            if let Some(outcome) = self.round()? {
-                break outcome;
+        let outcome = if self.time == Time::Host && self.harts.len() > 1 {
+            self.run_threads()?
+        } else {
+            loop {
+                if let Some(outcome) = self.round()? {
+                    break outcome;
+                }
             }
         };
         self.parts.out.flush();
@@ -44,7 +52,8 @@ impl Machine {
     }
 
     /// Runs until about `instructions` instructions have been retired, by all
-    /// harts together; `None` if they have, and nothing ended the run.
+    /// harts together; `None` if they have, and nothing ended the run. The
+    /// harts take turns.
     ///
     /// # Errors
     /// As [`Machine::run`].
@@ -64,10 +73,13 @@ impl Machine {
         if self.handle.take_stop() {
             return Ok(Some(Outcome::Stopped));
         }
-        let deadline = self.poll();
+        // In this order: what was typed before is delivered.
+        let closed = self.handle.is_closed();
+        let (deadline, _) = poll(&self.parts, &self.handle);
         let mut busy = false;
         for index in 0..self.harts.len() {
-            if self.is_runnable(index) {
+            self.seats[index].pins().take_kick();
+            if self.seats[index].enter(&mut self.harts[index], false) {
                 busy = true;
                 self.turn(index)?;
                 if self.parts.power.is_pending() {
@@ -79,99 +91,48 @@ impl Machine {
         match self.parts.power.take() {
             Some(Power::Off { code }) => return Ok(Some(Outcome::Off { code })),
             Some(Power::Reboot) => self.reset()?,
-            None if !busy => self.idle(deadline)?,
+            None if !busy => self.idle(deadline, closed)?,
             None => {}
         }
         Ok(None)
-    }
-
-    /// Brings devices up to date with time and input. Returns the tick at
-    /// which that has to happen next.
-    fn poll(&mut self) -> Option<u64> {
-        let input = &self.parts.input;
-        self.handle.deliver(|bytes| lock(input).receive(bytes));
-        let timer = self
-            .parts
-            .aclint
-            .as_ref()
-            .and_then(|aclint| lock(aclint).poll());
-        let alarm = lock(&self.parts.rtc).poll().map(|nanos| {
-            let now = self.parts.clock.now();
-            self.parts.wall.tick_of(nanos, now)
-        });
-        timer.into_iter().chain(alarm).min()
-    }
-
-    /// Whether the hart has something to do; wakes it if so.
-    fn is_runnable(&mut self, index: usize) -> bool {
-        let hart = &mut self.harts[index];
-        let state = &mut self.states[index];
-        match *state {
-            State::Running => return true,
-            State::Stopped => return false,
-            State::Waiting | State::Suspended { .. } if !hart.interrupt_pending() => return false,
-            State::Waiting | State::Suspended { resume: None } => {}
-            State::Suspended {
-                resume: Some((pc, opaque)),
-            } => {
-                let hartid = hart.hartid();
-                hart.reset();
-                hart.enter_supervisor(pc, hartid, opaque);
-            }
-        }
-        *state = State::Running;
-        true
     }
 
     /// Runs a hart for a quantum, or until it has nothing to do.
     fn turn(&mut self, index: usize) -> Result<(), MachineError> {
         let mut left = self.quantum;
         while left > 0 {
-            let before = self.harts[index].retired();
-            let exit = self.harts[index].run(left);
-            let ran = self.harts[index].retired().wrapping_sub(before);
+            let hart = &mut self.harts[index];
+            let seat = &self.seats[index];
+            let before = hart.retired();
+            let exit = hart.run(left);
+            let ran = hart.retired().wrapping_sub(before);
             match exit {
-                Exit::Quantum | Exit::Trap(_) => return Ok(()),
+                Exit::Quantum | Exit::Pause | Exit::Trap(_) => return Ok(()),
                 Exit::Wait => {
-                    self.states[index] = State::Waiting;
+                    seat.set_state(State::Waiting);
                     return Ok(());
                 }
                 Exit::SbiCall => {
-                    sbi::call(self, index);
-                    if self.states[index] != State::Running || self.parts.power.is_pending() {
+                    sbi::call(hart, index, &self.seats, &self.parts);
+                    if seat.state() != State::Running || self.parts.power.is_pending() {
                         return Ok(());
                     }
                     // A call is work too: a hart that does nothing but call
                     // must not keep the others waiting.
                     left = left.saturating_sub(ran + sbi::COST);
                 }
-                Exit::Lockup(trap) => return Err(self.lockup(index, trap.cause, trap.tval)),
+                Exit::Lockup(trap) => return Err(lockup(hart, trap)),
             }
         }
         Ok(())
     }
 
-    fn lockup(&mut self, index: usize, cause: Cause, tval: u64) -> MachineError {
-        let hart = &mut self.harts[index];
-        let vector = match hart.privilege() {
-            Privilege::Machine => MTVEC,
-            _ => STVEC,
-        };
-        MachineError::Lockup {
-            hart: hart.hartid(),
-            pc: hart.csr(vector).unwrap_or(0) & !3,
-            cause: words(&format!("{cause:?}")),
-            tval,
-        }
-    }
-
     /// Nobody has anything to do: lets time pass until somebody may have.
-    fn idle(&mut self, deadline: Option<u64>) -> Result<(), MachineError> {
-        let timers = self
-            .harts
-            .iter()
-            .zip(&self.states)
-            .filter(|(_, state)| **state != State::Stopped)
+    /// `closed`: nobody will type any more.
+    fn idle(&mut self, deadline: Option<u64>, closed: bool) -> Result<(), MachineError> {
+        let waiting = self.harts.iter().zip(&self.seats);
+        let timers = waiting
+            .filter(|(_, seat)| seat.state() != State::Stopped)
             .filter_map(|(hart, _)| hart.timer_deadline());
         let deadline = deadline.into_iter().chain(timers).min();
         match (deadline, self.time) {
@@ -180,7 +141,7 @@ impl Machine {
                 let limit = span(self.parts.clock.now(), tick);
                 self.parts.bell.sleep(Some(limit));
             }
-            (None, _) if self.handle.is_closed() && !self.is_stirring() => {
+            (None, _) if closed && !self.is_stirring() => {
                 return Err(MachineError::WaitsForEver);
             }
             (None, _) => self.parts.bell.sleep(None),
@@ -195,8 +156,35 @@ impl Machine {
             || self
                 .harts
                 .iter()
-                .zip(&self.states)
-                .any(|(hart, state)| *state != State::Stopped && hart.interrupt_pending())
+                .zip(&self.seats)
+                .any(|(hart, seat)| seat.state() != State::Stopped && hart.interrupt_pending())
+    }
+}
+
+/// Brings devices up to date with time and input. Returns the tick at which
+/// that has to happen next, and whether no input is left.
+pub(crate) fn poll(parts: &Parts, handle: &Handle) -> (Option<u64>, bool) {
+    let delivered = handle.deliver(|bytes| lock(&parts.input).receive(bytes));
+    let aclint = parts.aclint.as_ref();
+    let timer = aclint.and_then(|aclint| lock(aclint).poll());
+    let alarm = lock(&parts.rtc).poll().map(|nanos| {
+        let now = parts.clock.now();
+        parts.wall.tick_of(nanos, now)
+    });
+    (timer.into_iter().chain(alarm).min(), delivered)
+}
+
+/// The report of a hart that traps for ever.
+pub(crate) fn lockup(hart: &mut Hart, trap: Trap) -> MachineError {
+    let vector = match hart.privilege() {
+        Privilege::Machine => MTVEC,
+        _ => STVEC,
+    };
+    MachineError::Lockup {
+        hart: hart.hartid(),
+        pc: hart.csr(vector).unwrap_or(0) & !3,
+        cause: words(&format!("{:?}", trap.cause)),
+        tval: trap.tval,
     }
 }
 

@@ -1,25 +1,28 @@
 //! A: load-reserved, store-conditional and atomic memory operations
 //! (unprivileged manual, "A").
 //!
-//! A reservation is the address and the value that LR found. It is given up
-//! whenever another hart may have run, so that SC succeeds only if nobody
-//! wrote in between; the final compare-and-exchange guards against devices
-//! that write from other host threads.
+//! All of them are sequentially consistent host operations, whatever `aq` and
+//! `rl` say ([`super::order`]). A page that is at hand for stores may also be
+//! loaded from, and holds no decoded code, so that an AMO there is one host
+//! instruction.
+//!
+//! A reservation is the value that LR found. It is given up with the hart's
+//! turn and in traps; SC succeeds if the value is still there and no other SC
+//! has succeeded there ([`ruse_bus::Monitor`]).
 
 use ruse_bus::{AccessFault, Width};
 
-use super::attempt;
+use super::{attempt, order};
 use crate::base::Base;
 use crate::engine::{Cursor, go};
-use crate::hart::Hart;
+use crate::hart::{Hart, Reservation};
 use crate::mmu::Access;
+use crate::tlb::{Amo, Word};
 use crate::trap::{Cause, Trap};
 
-fn extend(value: u64, width: Width) -> u64 {
-    match width {
-        Width::B4 => value as i32 as i64 as u64,
-        _ => value,
-    }
+/// The width of a word.
+pub(crate) fn width<T: Word>() -> Width {
+    if T::SIZE == 4 { Width::B4 } else { Width::B8 }
 }
 
 fn store_fault(va: u64) -> Trap {
@@ -44,52 +47,76 @@ pub(crate) fn update(
             .compare_exchange(pa, width, old, new(old) & width.mask())
             .map_err(fault)?;
         if found == old {
+            order::after_atomic();
             return Ok(old);
         }
         old = found;
     }
 }
 
+/// The host address of the RAM at `pa`.
+fn host(h: &Hart, pa: u64) -> u64 {
+    let page = h.bus.ram().host_page(pa);
+    page.map_or(0, |page| page as u64) | pa & (ruse_bus::PAGE_SIZE - 1)
+}
+
 #[inline(never)]
-fn load_reserved(h: &mut Hart, va: u64, width: Width) -> Result<u64, Trap> {
+fn load_reserved<T: Word>(h: &mut Hart, va: u64, aqrl: i32) -> Result<u64, Trap> {
     h.reservation = None;
-    let pa = h.atomic_address(va, width.bytes(), Access::Load)?;
-    let value = h
-        .bus
-        .ram()
-        .load(pa, width)
-        .map_err(|AccessFault| Trap::new(Cause::LoadAccessFault, va))?;
-    h.reservation = Some((pa, value));
-    Ok(extend(value, width))
+    order::before_reserved(aqrl);
+    let (at, version, value) = match h.tlb.place::<T>(va, Access::Load) {
+        Some(at) => {
+            let version = h.bus.ram().monitor().watch(at);
+            (at, version, h.tlb.load::<T>(va).unwrap_or_default())
+        }
+        None => {
+            let pa = h.atomic_address(va, T::SIZE, Access::Load)?;
+            let at = host(h, pa);
+            let version = h.bus.ram().monitor().watch(at);
+            let value = h.bus.ram().load(pa, width::<T>());
+            let fault = |AccessFault| Trap::new(Cause::LoadAccessFault, va);
+            (at, version, value.map_err(fault)?)
+        }
+    };
+    order::after_reserved();
+    h.reservation = Some(Reservation { at, value, version });
+    Ok(T::extend(value))
 }
 
 /// 0 on success, 1 on failure.
 #[inline(never)]
-fn store_conditional(h: &mut Hart, va: u64, width: Width, value: u64) -> Result<u64, Trap> {
+fn store_conditional<T: Word>(h: &mut Hart, va: u64, value: u64) -> Result<u64, Trap> {
     let reservation = h.reservation.take();
-    let pa = h.atomic_address(va, width.bytes(), Access::Store)?;
-    match reservation {
-        Some((reserved, old)) if reserved == pa => {
-            // LR.D followed by SC.W compares what SC.W covers.
-            let old = old & width.mask();
-            let found = h
-                .bus
-                .ram()
-                .compare_exchange(pa, width, old, value & width.mask())
-                .map_err(|AccessFault| store_fault(va))?;
-            Ok(u64::from(found != old))
-        }
-        _ => Ok(1),
-    }
+    let fast = h.tlb.place::<T>(va, Access::Store);
+    // What SC may not store to faults, reservation or not.
+    let pa = match fast {
+        Some(_) => 0,
+        None => h.atomic_address(va, T::SIZE, Access::Store)?,
+    };
+    let at = fast.unwrap_or_else(|| host(h, pa));
+    let Some(reservation) = reservation.filter(|reservation| reservation.at == at) else {
+        return Ok(1);
+    };
+    // LR.D followed by SC.W compares what SC.W covers.
+    let width = width::<T>();
+    let (old, value) = (reservation.value & width.mask(), value & width.mask());
+    let ram = h.bus.ram();
+    let exchange = || match h.tlb.exchange::<T>(va, old, value) {
+        Some(found) => found == old,
+        None => ram.compare_exchange(pa, width, old, value) == Ok(old),
+    };
+    let stored = ram.monitor().store(at, reservation.version, exchange);
+    order::after_atomic();
+    Ok(u64::from(!stored))
 }
 
 macro_rules! reserved {
-    ($( $lr:ident $sc:ident $width:ident; )*) => {$(
+    ($( $lr:ident $sc:ident $type:ident; )*) => {$(
         pub(crate) fn $lr<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
             let done = attempt(h, c, |h, c| {
                 let o = c.op();
                 let va = X::addr(h.r[o.rs1 as usize]);
-                h.r[o.rd as usize] = load_reserved(h, va, Width::$width)?;
+                h.r[o.rd as usize] = load_reserved::<$type>(h, va, o.imm)?;
                 Ok(())
             });
             if done { go!(h, c.next()) } else { Cursor::LEAVE }
@@ -100,7 +127,7 @@ macro_rules! reserved {
                 let o = c.op();
                 let va = X::addr(h.r[o.rs1 as usize]);
                 let value = h.r[o.rs2 as usize];
-                h.r[o.rd as usize] = store_conditional(h, va, Width::$width, value)?;
+                h.r[o.rd as usize] = store_conditional::<$type>(h, va, value)?;
                 Ok(())
             });
             if done { go!(h, c.next()) } else { Cursor::LEAVE }
@@ -108,27 +135,32 @@ macro_rules! reserved {
     )*};
 }
 reserved! {
-    lr_w sc_w B4;
-    lr_d sc_d B8;
+    lr_w sc_w u32;
+    lr_d sc_d u64;
 }
 
-/// `word double (old, operand) => new`, on values extended to their sign.
 macro_rules! amos {
-    ($( $w:ident $d:ident ($old:ident, $b:ident) => $new:expr; )*) => {$(
-        amos! { @ $w B4 ($old, $b) => $new }
-        amos! { @ $d B8 ($old, $b) => $new }
+    ($( $op:ident $w:ident $d:ident; )*) => {$(
+        amos! { @ $op $w u32 }
+        amos! { @ $op $d u64 }
     )*};
-    (@ $name:ident $width:ident ($old:ident, $b:ident) => $new:expr) => {
+    (@ $op:ident $name:ident $type:ident) => {
         pub(crate) fn $name<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+            let o = c.op();
+            let va = X::addr(h.r[o.rs1 as usize]);
+            let operand = h.r[o.rs2 as usize];
+            if let Some(old) = X::amo::<$type>(h, va, Amo::$op, operand) {
+                order::after_atomic();
+                h.r[o.rd as usize] = <$type>::extend(old);
+                return go!(h, c.next());
+            }
             let done = attempt(h, c, |h, c| {
                 let o = c.op();
                 let va = X::addr(h.r[o.rs1 as usize]);
-                let $b = extend(h.r[o.rs2 as usize], Width::$width);
-                let old = update(h, va, Width::$width, |old| {
-                    let $old = extend(old, Width::$width);
-                    $new
-                })?;
-                h.r[o.rd as usize] = extend(old, Width::$width);
+                let operand = h.r[o.rs2 as usize];
+                let new = |old| <$type>::apply(Amo::$op, old, operand);
+                let old = update(h, va, width::<$type>(), new)?;
+                h.r[o.rd as usize] = <$type>::extend(old);
                 Ok(())
             });
             if done { go!(h, c.next()) } else { Cursor::LEAVE }
@@ -136,14 +168,13 @@ macro_rules! amos {
     };
 }
 amos! {
-    amoswap_w amoswap_d (_old, b) => b;
-    amoadd_w amoadd_d (old, b) => old.wrapping_add(b);
-    amoxor_w amoxor_d (old, b) => old ^ b;
-    amoand_w amoand_d (old, b) => old & b;
-    amoor_w amoor_d (old, b) => old | b;
-    amomin_w amomin_d (old, b) => (old as i64).min(b as i64) as u64;
-    amomax_w amomax_d (old, b) => (old as i64).max(b as i64) as u64;
-    // Sign extension keeps the order of unsigned numbers.
-    amominu_w amominu_d (old, b) => old.min(b);
-    amomaxu_w amomaxu_d (old, b) => old.max(b);
+    Swap amoswap_w amoswap_d;
+    Add amoadd_w amoadd_d;
+    Xor amoxor_w amoxor_d;
+    And amoand_w amoand_d;
+    Or amoor_w amoor_d;
+    Min amomin_w amomin_d;
+    Max amomax_w amomax_d;
+    Minu amominu_w amominu_d;
+    Maxu amomaxu_w amomaxu_d;
 }

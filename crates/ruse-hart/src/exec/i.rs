@@ -3,7 +3,7 @@
 
 use ruse_isa::Opcode;
 
-use super::{Last, done, memory, reg_imm, reg_reg, rs1, rs2, sext32, steps};
+use super::{Last, done, memory, order, reg_imm, reg_reg, rs1, rs2, sext32, steps};
 use crate::base::Base;
 use crate::engine::{Cursor, Handler, follow, follow_indirect, go};
 use crate::hart::{Exit, Hart};
@@ -186,16 +186,16 @@ memory::stores! {
     sd: u64;
 }
 
-/// FENCE: the harts of a machine take turns on one host thread, and devices
-/// act at once.
+/// FENCE.
 pub(crate) fn fence<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
+    order::fence_with(c.op().imm as u32);
     go!(h, c.next())
 }
 
 /// PAUSE: lets the other harts run.
 pub(crate) fn pause<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
     done(h, c);
-    h.end_quantum();
+    h.exit = Some(Exit::Pause);
     Cursor::LEAVE
 }
 

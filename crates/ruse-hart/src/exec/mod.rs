@@ -16,6 +16,7 @@ mod general;
 pub(crate) mod i;
 mod m;
 mod memory;
+mod order;
 mod privileged;
 mod zacas;
 mod zawrs;

@@ -1,7 +1,7 @@
 //! Returns from traps, WFI and the fences of the memory-management unit, with
 //! Svinval (privileged manual, "Supervisor-Level ISA").
 
-use super::done;
+use super::{done, order};
 use crate::base::Base;
 use crate::csr::status;
 use crate::engine::Cursor;
@@ -54,6 +54,7 @@ fn fence<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
     if forbidden(h, status::TVM) {
         return h.illegal(c);
     }
+    order::address_fence();
     let o = c.op();
     if o.rs1 == 0 && o.rs2 == 0 {
         h.flush_tlb();
@@ -80,6 +81,7 @@ fn ordering(h: &mut Hart, c: Cursor) -> Cursor {
     if h.privilege == Privilege::User {
         return h.illegal(c);
     }
+    order::address_fence();
     done(h, c)
 }
 

@@ -1,17 +1,23 @@
 //! Zacas: atomic compare-and-swap (unprivileged manual, "Zacas").
 
-use ruse_bus::Width;
+use ruse_bus::AccessFault;
 
-use super::a::update;
-use super::attempt;
+use super::a::{update, width};
+use super::{attempt, order};
 use crate::base::Base;
 use crate::engine::{Cursor, go};
 use crate::hart::{Hart, SINK};
 use crate::mmu::Access;
+use crate::tlb::Word;
 use crate::trap::{Cause, Trap};
 
 #[inline(never)]
-fn swap(h: &mut Hart, va: u64, width: Width, expected: u64, new: u64) -> Result<u64, Trap> {
+fn swap<T: Word>(h: &mut Hart, va: u64, expected: u64, new: u64) -> Result<u64, Trap> {
+    if let Some(old) = h.tlb.exchange::<T>(va, expected, new) {
+        order::after_atomic();
+        return Ok(old);
+    }
+    let width = width::<T>();
     let expected = expected & width.mask();
     update(h, va, width, |old| if old == expected { new } else { old })
 }
@@ -21,7 +27,7 @@ fn amocas_w_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let va = X::addr(h.r[o.rs1 as usize]);
     // x0 as rd compares with zero.
     let (expected, new) = (source(h, o.rd), h.r[o.rs2 as usize]);
-    let old = swap(h, va, Width::B4, expected, new)?;
+    let old = swap::<u32>(h, va, expected, new)?;
     h.r[o.rd as usize] = old as i32 as i64 as u64;
     Ok(())
 }
@@ -30,7 +36,7 @@ fn amocas_d_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let o = c.op();
     let va = X::addr(h.r[o.rs1 as usize]);
     let (expected, new) = (source(h, o.rd), h.r[o.rs2 as usize]);
-    let old = swap(h, va, Width::B8, expected, new)?;
+    let old = swap::<u64>(h, va, expected, new)?;
     h.r[o.rd as usize] = old;
     Ok(())
 }
@@ -62,14 +68,13 @@ fn amocas_d_rv32_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {
     let va = X::addr(h.r[o.rs1 as usize]);
     let join = |(low, high): (u64, u64)| u64::from(low as u32) | high << 32;
     let (expected, new) = (join(pair(h, o.rd)), join(pair(h, o.rs2)));
-    let old = swap(h, va, Width::B8, expected, new)?;
+    let old = swap::<u64>(h, va, expected, new)?;
     let high = (old >> 32) as i32 as i64 as u64;
     set_pair(h, o.rd, old as i32 as i64 as u64, high);
     Ok(())
 }
 
-/// Sixteen bytes: the harts of a machine take turns on one host thread, so
-/// that two eight-byte accesses are one step to all of them.
+/// Sixteen bytes, of which registers hold eight each.
 #[inline(never)]
 fn swap16(
     h: &mut Hart,
@@ -77,16 +82,15 @@ fn swap16(
     expected: (u64, u64),
     new: (u64, u64),
 ) -> Result<(u64, u64), Trap> {
-    let fault = |_| Trap::new(Cause::StoreAccessFault, va);
+    let join = |(low, high): (u64, u64)| u128::from(low) | u128::from(high) << 64;
     let pa = h.atomic_address(va, 16, Access::Store)?;
-    let ram = h.bus.ram();
-    let low = ram.load(pa, Width::B8).map_err(fault)?;
-    let high = ram.load(pa + 8, Width::B8).map_err(fault)?;
-    if (low, high) == expected {
-        ram.store(pa, Width::B8, new.0).map_err(fault)?;
-        ram.store(pa + 8, Width::B8, new.1).map_err(fault)?;
-    }
-    Ok((low, high))
+    let found = h
+        .bus
+        .ram()
+        .compare_exchange_16(pa, join(expected), join(new))
+        .map_err(|AccessFault| Trap::new(Cause::StoreAccessFault, va))?;
+    order::after_atomic();
+    Ok((found as u64, (found >> 64) as u64))
 }
 
 fn amocas_q_work<X: Base>(h: &mut Hart, c: Cursor) -> Result<(), Trap> {

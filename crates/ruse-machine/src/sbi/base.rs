@@ -15,8 +15,7 @@ const MARCHID: u16 = 0xf12;
 const MIMPID: u16 = 0xf13;
 
 pub(super) fn call(call: &mut Call<'_>) -> Answer {
-    let me = call.me;
-    let mut csr = |number| call.harts[me].csr(number).unwrap_or(0);
+    let mut csr = |number| call.hart.csr(number).unwrap_or(0);
     let value = match call.function {
         0 => SPEC_VERSION,
         1 => IMPLEMENTATION,

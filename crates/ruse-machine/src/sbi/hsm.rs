@@ -1,14 +1,15 @@
 //! Chapter "Hart State Management Extension".
 
 use super::{Answer, Call, Error};
-use crate::machine::State;
+use crate::seat::State;
 
 pub(super) const ID: u64 = 0x48_534d;
 
-/// States as `hart_get_status` tells them. The pending ones never show: a
-/// call is over before another hart can ask.
+/// States as `hart_get_status` tells them. Of the pending ones only one shows:
+/// the others are over before another hart can ask.
 const STARTED: u64 = 0;
 const STOPPED: u64 = 1;
+const START_PENDING: u64 = 2;
 const SUSPENDED: u64 = 4;
 
 /// Suspend types.
@@ -22,7 +23,7 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
     match call.function {
         0 => start(call).into(),
         1 => {
-            call.states[call.me] = State::Stopped;
+            call.seats[call.me].set_state(State::Stopped);
             Answer::Never
         }
         2 => status(call).into(),
@@ -35,21 +36,18 @@ fn start(call: &mut Call<'_>) -> Result<u64, Error> {
     let [id, pc, opaque, ..] = call.args;
     let target = call.hart(id)?;
     call.is_code(pc)?;
-    if call.states[target] != State::Stopped {
-        return Err(Error::AlreadyAvailable);
+    match call.seats[target].start(pc, opaque) {
+        true => Ok(0),
+        false => Err(Error::AlreadyAvailable),
     }
-    let hart = &mut call.harts[target];
-    hart.reset();
-    hart.enter_supervisor(pc, id, opaque);
-    call.states[target] = State::Running;
-    Ok(0)
 }
 
 fn status(call: &Call<'_>) -> Result<u64, Error> {
     let target = call.hart(call.args[0])?;
-    Ok(match call.states[target] {
+    Ok(match call.seats[target].state() {
         State::Running | State::Waiting => STARTED,
         State::Stopped => STOPPED,
+        State::Starting { .. } => START_PENDING,
         State::Suspended { .. } => SUSPENDED,
     })
 }
@@ -69,7 +67,7 @@ fn suspend(call: &mut Call<'_>) -> Answer {
         }
         _ => return Answer::Error(Error::InvalidParam),
     };
-    call.states[call.me] = State::Suspended { resume };
+    call.seats[call.me].set_state(State::Suspended { resume });
     // What a retentive suspend returns once it is over.
     Answer::Value(0)
 }

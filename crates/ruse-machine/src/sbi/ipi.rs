@@ -1,7 +1,6 @@
 //! Chapter "IPI Extension": interrupts from hart to hart.
 
 use super::{Answer, Call, Error};
-use crate::machine::State;
 
 pub(super) const ID: u64 = 0x73_5049;
 
@@ -14,8 +13,10 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
 
 fn send(call: &mut Call<'_>) -> Result<u64, Error> {
     for target in call.targets()? {
-        if call.states[target] != State::Stopped {
-            call.harts[target].set_ssip(true);
+        if target == call.me {
+            call.hart.set_ssip(true);
+        } else {
+            call.seats[target].interrupt();
         }
     }
     Ok(0)

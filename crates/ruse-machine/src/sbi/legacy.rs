@@ -26,7 +26,7 @@ pub(super) fn getchar(call: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn clear_ipi(call: &mut Call<'_>) -> Answer {
-    call.harts[call.me].set_ssip(false);
+    call.hart.set_ssip(false);
     Answer::Legacy(0)
 }
 

@@ -20,7 +20,7 @@ use ruse_bus::Ram;
 use ruse_hart::{Hart, Xlen};
 
 use crate::board::Parts;
-use crate::machine::{Machine, State};
+use crate::seat::Seat;
 
 /// What a call costs of a hart's turn, in instructions.
 pub(crate) const COST: u64 = 100;
@@ -65,12 +65,14 @@ impl From<Result<u64, Error>> for Answer {
 
 /// A call that is being answered.
 struct Call<'a> {
-    harts: &'a mut [Hart],
-    states: &'a mut [State],
+    /// The calling hart.
+    hart: &'a mut Hart,
+    /// Its number.
+    me: usize,
+    /// What the harts have to do with each other.
+    seats: &'a [Seat],
     parts: &'a Parts,
     ram: &'a Ram,
-    /// The calling hart.
-    me: usize,
     function: u64,
     args: [u64; 6],
 }
@@ -100,10 +102,9 @@ fn find(id: u64) -> Option<Handler> {
     found.map(|(_, handler)| *handler)
 }
 
-/// Answers the call that hart `me` is at.
-pub(crate) fn call(machine: &mut Machine, me: usize) {
-    let bus = machine.bus().clone();
-    let hart = &machine.harts[me];
+/// Answers the call that `hart`, whose number is `me`, is at.
+pub(crate) fn call(hart: &mut Hart, me: usize, seats: &[Seat], parts: &Parts) {
+    let bus = hart.bus().clone();
     let wide = hart.xlen() == Xlen::Rv64;
     let arg = |n| match wide {
         true => hart.x(n),
@@ -114,14 +115,14 @@ pub(crate) fn call(machine: &mut Machine, me: usize) {
         me,
         function: arg(A6),
         args: std::array::from_fn(|n| arg(A0 + n as u8)),
-        harts: &mut machine.harts,
-        states: &mut machine.states,
-        parts: &machine.parts,
+        hart,
+        seats,
+        parts,
         ram: bus.ram(),
     };
     // Before the answer: a resumed hart goes on elsewhere.
-    let after = call.harts[me].pc().wrapping_add(4);
-    call.harts[me].set_pc(after);
+    let after = call.hart.pc().wrapping_add(4);
+    call.hart.set_pc(after);
     let answer = match find(id) {
         Some(handler) => handler(&mut call),
         None => Answer::Error(Error::NotSupported),
@@ -131,7 +132,7 @@ pub(crate) fn call(machine: &mut Machine, me: usize) {
         call.function,
         call.args
     );
-    let hart = &mut call.harts[me];
+    let hart = call.hart;
     match answer {
         Answer::Value(value) => {
             hart.set_x(A0, 0);
@@ -148,7 +149,7 @@ pub(crate) fn call(machine: &mut Machine, me: usize) {
 
 impl Call<'_> {
     fn xlen(&self) -> Xlen {
-        self.harts[self.me].xlen()
+        self.hart.xlen()
     }
 
     /// Bits in an `unsigned long`.
@@ -176,7 +177,7 @@ impl Call<'_> {
     fn hart(&self, id: u64) -> Result<usize, Error> {
         usize::try_from(id)
             .ok()
-            .filter(|index| *index < self.harts.len())
+            .filter(|index| *index < self.seats.len())
             .ok_or(Error::InvalidParam)
     }
 
@@ -193,7 +194,7 @@ impl Call<'_> {
     fn targets(&self) -> Result<Vec<usize>, Error> {
         let (mask, base) = (self.args[0], self.args[1]);
         if base == self.all_ones() {
-            return Ok((0..self.harts.len()).collect());
+            return Ok((0..self.seats.len()).collect());
         }
         (0..self.bits())
             .filter(|bit| mask >> bit & 1 != 0)

@@ -2,7 +2,7 @@
 //! interrupt that its last hart has enabled.
 
 use super::{Answer, Call, Error};
-use crate::machine::State;
+use crate::seat::State;
 
 pub(super) const ID: u64 = 0x5355_5350;
 
@@ -27,16 +27,14 @@ fn suspend(call: &mut Call<'_>) -> Answer {
     if let Err(error) = call.is_code(pc) {
         return Answer::Error(error);
     }
-    let mut others = call
-        .states
-        .iter()
-        .enumerate()
-        .filter(|(n, _)| *n != call.me);
-    if others.any(|(_, state)| *state != State::Stopped) {
+    let seats = call.seats.iter().enumerate();
+    let mut others = seats.filter(|(n, _)| *n != call.me);
+    // When all others are stopped, only this hart could start one.
+    if others.any(|(_, seat)| seat.state() != State::Stopped) {
         return Answer::Error(Error::Denied);
     }
-    call.states[call.me] = State::Suspended {
+    call.seats[call.me].set_state(State::Suspended {
         resume: Some((pc, opaque)),
-    };
+    });
     Answer::Never
 }

@@ -15,5 +15,5 @@ pub(super) fn call(call: &mut Call<'_>) -> Answer {
 /// Arms the timer, which also takes back an interrupt that is pending.
 pub(super) fn set_timer(call: &mut Call<'_>) {
     let ticks = call.wide(0);
-    call.harts[call.me].set_stimecmp(ticks);
+    call.hart.set_stimecmp(ticks);
 }
