@@ -402,7 +402,11 @@ impl Drop for Writer {
             // run: what it stored since others decoded has been noted.
             let code = self.ram.code();
             code.live.fetch_and(!self.bit, Ordering::SeqCst);
-            if let Some(pins) = code.writers().pins.get_mut(self.bit.trailing_zeros() as usize) {
+            if let Some(pins) = code
+                .writers()
+                .pins
+                .get_mut(self.bit.trailing_zeros() as usize)
+            {
                 *pins = None;
             }
         }

@@ -802,9 +802,7 @@ impl Hart {
     /// and its interrupt enabled. That may have come since one last asked
     /// whether an interrupt is pending.
     pub fn timer_deadline(&self) -> Option<u64> {
-        (self.sstc_enabled()
-            && self.csrs.stimecmp != u64::MAX
-            && self.csrs.mie & irq::STI != 0)
+        (self.sstc_enabled() && self.csrs.stimecmp != u64::MAX && self.csrs.mie & irq::STI != 0)
             .then_some(self.csrs.stimecmp)
     }
 

@@ -151,7 +151,11 @@ impl Machine {
         }
         for (n, seat) in self.seats.iter().enumerate() {
             let waits = self.facts.sbi && n > 0;
-            seat.reset(if waits { State::Stopped } else { State::Running });
+            seat.reset(if waits {
+                State::Stopped
+            } else {
+                State::Running
+            });
         }
         if self.facts.sbi {
             self.harts[0].enter_supervisor(self.plan.entry, 0, self.plan.dtb);

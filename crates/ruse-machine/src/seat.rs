@@ -310,9 +310,8 @@ impl Seat {
         // In this order: the hart counts the nap before it rests.
         let resting = self.resting.load(Ordering::SeqCst);
         let naps = self.naps.load(Ordering::SeqCst);
-        let asleep = resting
-            && self.deadline.load(Ordering::SeqCst) == NEVER
-            && !self.bell.own().is_rung();
+        let asleep =
+            resting && self.deadline.load(Ordering::SeqCst) == NEVER && !self.bell.own().is_rung();
         asleep.then_some(naps)
     }
 }
