@@ -140,3 +140,19 @@ fn the_device_tree_can_be_had_without_a_run() {
         );
     }
 }
+
+#[test]
+fn harts_keep_their_promises_over_opensbi_too() {
+    let kernel = rom("smp/smp.bin");
+    let Some(bios) = opensbi("fw_dynamic.bin") else {
+        return;
+    };
+    for harts in ["2", "4"] {
+        let args = ["boot", "--bios", &bios, "--kernel", &kernel];
+        let mut talk = Talk::new(&[&args[..], &["--harts", harts]].concat());
+        talk.expect(&format!("{harts} harts\r\n"));
+        let results = talk.expect(" tests, 0 failed\r\n");
+        assert!(!results.contains("FAIL"), "{results}");
+        talk.ends(0);
+    }
+}

@@ -43,6 +43,23 @@ const OUTPUT_GAP: Duration = Duration::from_millis(2);
 /// How often input that a device has no room for is offered again.
 const INPUT_GAP: Duration = Duration::from_millis(5);
 
+/// How often in a row a guest may PAUSE before its thread yields.
+const PAUSES: u32 = 32;
+/// The machine software interrupt's pin.
+const MSIP: u64 = 1 << 3;
+
+/// What a hart that has used its turn should do with the host's core. Where
+/// there are more harts than cores, the one that it waits for may not have one,
+/// and the host's time slices are a hundred times longer than a turn.
+enum Patience {
+    /// Keep it.
+    Works,
+    /// Keep it for a while.
+    Spins,
+    /// Give it away.
+    WaitsForHart,
+}
+
 /// Why a run ended.
 enum End {
     /// Somebody asked for it.
@@ -159,6 +176,7 @@ impl Stage<'_> {
         let seat = &self.seats[index];
         let _left = Left(seat);
         let mut cleared = false;
+        let mut pauses = 0;
         while !self.is_over() {
             // Before the look at what it was for.
             seat.pins().take_kick();
@@ -166,7 +184,14 @@ impl Stage<'_> {
             let may = !self.parts.power.is_pending();
             if may && seat.enter(hart, true) {
                 cleared = false;
-                self.turn(hart, index);
+                pauses = match self.turn(hart, index) {
+                    Patience::Spins if pauses < PAUSES => pauses + 1,
+                    Patience::Spins | Patience::WaitsForHart => {
+                        std::thread::yield_now();
+                        0
+                    }
+                    Patience::Works => 0,
+                };
             } else if cleared {
                 self.rest(hart, seat);
                 cleared = false;
@@ -178,11 +203,13 @@ impl Stage<'_> {
     }
 
     /// Runs a hart for a quantum, or until it has nothing to do.
-    fn turn(&self, hart: &mut Hart, index: usize) {
+    fn turn(&self, hart: &mut Hart, index: usize) -> Patience {
         match hart.run(self.quantum) {
+            // Firmware spins until another hart has done what it was sent a
+            // machine software interrupt for.
+            Exit::Quantum if self.is_deaf(index) => return Patience::WaitsForHart,
+            Exit::Pause => return Patience::Spins,
             Exit::Quantum | Exit::Trap(_) => {}
-            // It waits for another hart, which may wait for a core of the host.
-            Exit::Pause => std::thread::yield_now(),
             Exit::Wait => self.seats[index].set_state(State::Waiting),
             Exit::SbiCall => sbi::call(hart, index, self.seats, self.parts),
             Exit::Lockup(trap) => {
@@ -190,6 +217,13 @@ impl Stage<'_> {
                 self.end();
             }
         }
+        Patience::Works
+    }
+
+    /// Whether another hart has not come to take a machine software interrupt.
+    fn is_deaf(&self, index: usize) -> bool {
+        let mut others = self.seats.iter().enumerate();
+        others.any(|(n, seat)| n != index && seat.pins().levels() & MSIP != 0)
     }
 
     /// Sleeps until the hart may have something to do.
