@@ -48,8 +48,8 @@ pub const VIRTIO_SLOTS: usize = 24;
 /// RAM.
 pub const RAM: u64 = 0x8000_0000;
 
-/// The most harts: the PLIC of 0x60_0000 bytes has 511 pairs of contexts, and
-/// this is where round-robin on one thread stops being useful.
+/// The most harts: as many as RAM can tell apart when they store
+/// (`ruse_bus::Writer`), of the 511 that the PLIC has contexts for.
 pub const MAX_HARTS: usize = 64;
 
 /// The interrupt source of a virtio-mmio slot; each has its own. Those after 8

@@ -139,7 +139,7 @@ struct MachineArgs {
     #[arg(short, long = "disk", value_name = "FILE[,ro]")]
     disks: Vec<DiskArg>,
 
-    /// Harts
+    /// Harts, each on a host thread of its own (in turns on one with `--clock virtual`)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = harts)]
     harts: usize,
 
