@@ -206,8 +206,11 @@ impl CodeMap {
         if len == 0 {
             return;
         }
-        // Between the store and the look at the bits (1. above).
-        fence(Ordering::SeqCst);
+        // Between the store and the look at the bits (1. above). Without
+        // writers there is one thread.
+        if self.open.get().is_some() {
+            fence(Ordering::SeqCst);
+        }
         let (first, last) = (self.page(pa), self.page(pa + len - 1));
         for page in first..=last {
             if self.lines[page].load(Ordering::Relaxed) != 0 {

@@ -23,6 +23,8 @@ pub(crate) const F0: u8 = 64;
 const LOCKUP: u32 = 10_000;
 /// Instructions between two looks at what others want: a few microseconds.
 const SLICE: i64 = 1024;
+/// How long a list of pages that others are closing is searched and not tidied.
+const PROVISIONAL: usize = 64;
 /// Address spaces whose decoded links are kept apart.
 const CONTEXTS: usize = 8;
 
@@ -333,6 +335,13 @@ impl Hart {
         self.timer_hit = self.sstc_enabled() && self.clock.now() >= self.csrs.stimecmp;
     }
 
+    /// To be called when the hart was kicked and will not run: it stops storing
+    /// the fast way to pages that others have decoded from, as it would at the
+    /// start of a run.
+    pub fn settle(&mut self) {
+        self.close_guarded(false);
+    }
+
     /// Stops storing the fast way to pages that others have decoded from.
     /// `ran`: since the last call the hart may have stored.
     fn close_guarded(&mut self, ran: bool) {
@@ -372,6 +381,10 @@ impl Hart {
         {
             self.tlb.guard(host as u64);
             self.writer.close(page, true);
+        }
+        if self.provisional.len() >= PROVISIONAL {
+            let writer = &self.writer;
+            self.provisional.retain(|page| writer.others(*page));
         }
         let known = self.provisional.contains(&page);
         if self.writer.mark(pa, len, !known) && !known {

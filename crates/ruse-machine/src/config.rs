@@ -48,7 +48,8 @@ pub struct Cpu {
     /// The width of the integer registers; `None`: that of the boot image if
     /// it is an ELF file, else 64 bits.
     pub xlen: Option<Xlen>,
-    /// How many harts there are.
+    /// How many harts there are. Several under [`Time::Host`] have a host
+    /// thread each while [`crate::Machine::run`] runs, else all take turns.
     pub harts: usize,
     /// Hardware updates the A and D bits of page tables (Svadu) where
     /// `menvcfg.ADUE` allows it.
@@ -101,7 +102,8 @@ pub struct MachineConfig {
     pub entropy: Box<dyn Entropy>,
     /// The time of day under [`Time::Host`]; `None`: the host's.
     pub wall_clock: Option<Box<dyn WallClock>>,
-    /// Instructions a hart runs before the next one's turn.
+    /// Instructions a hart runs before the next one's turn, or before it looks
+    /// at the time.
     pub quantum: u64,
 }
 

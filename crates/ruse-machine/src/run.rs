@@ -33,7 +33,9 @@ pub enum Outcome {
 
 impl Machine {
     /// Runs until the guest switches off or a [`crate::Handle`] stops it.
-    /// When the guest reboots, the machine is reset and runs on.
+    /// When the guest reboots, the machine is reset and runs on. Under the host
+    /// clock each of several harts runs on a thread of its own; a panic on one of
+    /// them comes out here.
     ///
     /// # Errors
     /// [`MachineError`] if the guest cannot go on.

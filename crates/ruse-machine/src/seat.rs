@@ -270,6 +270,9 @@ impl Seat {
             State::Running | State::Stopped | State::Starting { .. } => {}
         }
         let runs = desk.state == State::Running;
+        if !runs {
+            hart.settle();
+        }
         desk.granted = desk.asked;
         self.inside.store(runs && threaded, Ordering::SeqCst);
         self.tell(&mut desk);
