@@ -82,7 +82,10 @@ fn check_harts(guest: &mut Talk) {
         assert_eq!(answer, format!("Cpus_allowed_list:\t{hart}"));
     }
     // The second one goes and comes back, while there is work.
-    ask(guest, "(while :; do md5sum /bin/bash; done > /dev/null) & true");
+    ask(
+        guest,
+        "(while :; do md5sum /bin/bash; done > /dev/null) & true",
+    );
     for _ in 0..5 {
         for (online, harts) in [("0", "1"), ("1", "2")] {
             let command = format!("echo {online} > /sys/devices/system/cpu/cpu1/online; nproc");
