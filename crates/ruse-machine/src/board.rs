@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use ruse_bus::{
     Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake,
 };
-use ruse_devices::virtio::{self, Blk, Console, Rng, ServerThread, VirtioMmio};
+use ruse_devices::virtio::{self, Blk, Console, Input, Rng, ServerThread, VirtioMmio};
 use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
@@ -72,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
     pub(crate) rtc: Arc<Mutex<GoldfishRtc>>,
     pub(crate) uart: Arc<Mutex<Uart>>,
+    pub(crate) button: Arc<Mutex<VirtioMmio<Input>>>,
     /// The device that input goes to.
     pub(crate) input: Arc<Mutex<dyn ConsoleIn>>,
 }
@@ -111,7 +112,7 @@ impl Board {
         let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
         let disks = std::mem::take(&mut config.disks);
         let wants_console = config.port == Port::Virtio;
-        let wanted = disks.len() + 1 + usize::from(wants_console);
+        let wanted = disks.len() + 2 + usize::from(wants_console);
         if wanted > layout::VIRTIO_SLOTS {
             return Err(MachineError::Slots {
                 wanted,
@@ -204,6 +205,9 @@ impl Board {
         let rng = Rng::new(Box::new(entropy.clone()));
         let device = VirtioMmio::new(rng, ram.clone(), line);
         table.add("rng", base, virtio::SIZE, wires, device)?;
+        let (base, (wires, line)) = slot();
+        let device = VirtioMmio::new(Input::new(), ram.clone(), line);
+        let button = table.add("power button", base, virtio::SIZE, wires, device)?;
         let mut input: Arc<Mutex<dyn ConsoleIn>> = uart.clone();
         if wants_console {
             let (base, (wires, line)) = slot();
@@ -226,6 +230,7 @@ impl Board {
             aclint,
             rtc,
             uart,
+            button,
             input,
         };
         Ok(Self {

@@ -11,12 +11,16 @@ use crate::lock;
 
 /// How many bytes of input wait inside the machine.
 const INPUT: usize = 4096;
+/// How many breaks do.
+const BREAKS: usize = 16;
 /// How much output is kept back at most.
 const OUTPUT: usize = 16 << 10;
 
 #[derive(Default)]
 struct Inbox {
     bytes: VecDeque<u8>,
+    /// Breaks among them: how many bytes come before each.
+    breaks: VecDeque<usize>,
     closed: bool,
     stop: bool,
     gone: bool,
@@ -64,6 +68,18 @@ impl Handle {
         !inbox.gone
     }
 
+    /// Sends a break on the serial line, after what was typed before. There are
+    /// never more than a few in a row: nobody needs them.
+    pub fn send_break(&self) {
+        let mut inbox = lock(&self.0.inbox);
+        let after = inbox.bytes.len();
+        if inbox.breaks.len() < BREAKS {
+            inbox.breaks.push_back(after);
+        }
+        drop(inbox);
+        self.0.bell.wake();
+    }
+
     /// Says that nobody will type any more. The machine runs on.
     pub fn close_input(&self) {
         lock(&self.0.inbox).closed = true;
@@ -87,19 +103,39 @@ impl Handle {
         lock(&self.0.inbox).closed
     }
 
-    /// Offers what was typed to `receive`, which says how much it took. Whether
-    /// all was taken.
-    pub(crate) fn deliver(&self, receive: impl FnOnce(&[u8]) -> usize) -> bool {
+    /// Offers what was typed to `receive`, which says how much it took, and
+    /// breaks to `send_break`, which says whether it did. Whether all was taken.
+    pub(crate) fn deliver(
+        &self,
+        mut receive: impl FnMut(&[u8]) -> usize,
+        mut send_break: impl FnMut() -> bool,
+    ) -> bool {
         let mut inbox = lock(&self.0.inbox);
-        if inbox.bytes.is_empty() {
-            return true;
+        loop {
+            let next = inbox.breaks.front().copied();
+            if next == Some(0) {
+                if !send_break() {
+                    return false;
+                }
+                inbox.breaks.pop_front();
+                continue;
+            }
+            let offered = next.unwrap_or(inbox.bytes.len());
+            if offered == 0 {
+                return true;
+            }
+            let taken = receive(&inbox.bytes.make_contiguous()[..offered]);
+            if taken > 0 {
+                inbox.bytes.drain(..taken);
+                for after in &mut inbox.breaks {
+                    *after -= taken;
+                }
+                self.0.room.notify_all();
+            }
+            if taken < offered {
+                return false;
+            }
         }
-        let taken = receive(inbox.bytes.make_contiguous());
-        if taken > 0 {
-            inbox.bytes.drain(..taken);
-            self.0.room.notify_all();
-        }
-        inbox.bytes.is_empty()
     }
 
     /// The machine is gone: nobody need wait for room.
@@ -184,15 +220,50 @@ mod tests {
         });
         let mut got = Vec::new();
         while got.len() < sent.len() {
-            handle.deliver(|bytes| {
+            let take = |bytes: &[u8]| {
                 let taken = bytes.len().min(100);
                 got.extend_from_slice(&bytes[..taken]);
                 taken
-            });
+            };
+            handle.deliver(take, || true);
         }
         sender.join().unwrap();
         assert_eq!(got, sent);
         assert!(handle.is_closed());
+    }
+
+    #[test]
+    fn a_break_stays_where_it_is_among_the_bytes() {
+        let handle = Handle::new(Arc::default());
+        handle.send(b"abc");
+        handle.send_break();
+        handle.send(b"s");
+        handle.send_break();
+        handle.send_break();
+        handle.send(b"xy");
+        let got = std::cell::RefCell::new(String::new());
+        let busy = std::cell::Cell::new(false);
+        for _ in 0..20 {
+            let take = |bytes: &[u8]| {
+                got.borrow_mut().push(char::from(bytes[0]));
+                1
+            };
+            // The line takes a break only every other time.
+            let send_break = || {
+                busy.set(!busy.get());
+                if busy.get() {
+                    return false;
+                }
+                got.borrow_mut().push('!');
+                true
+            };
+            handle.deliver(take, send_break);
+        }
+        assert_eq!(*got.borrow(), "abc!s!!xy");
+        for _ in 0..1000 {
+            handle.send_break();
+        }
+        assert_eq!(lock(&handle.0.inbox).breaks.len(), BREAKS);
     }
 
     #[test]

@@ -24,6 +24,7 @@
 
 mod bell;
 mod board;
+mod buttons;
 mod clock;
 mod config;
 mod console;
@@ -40,6 +41,7 @@ mod sbi;
 mod seat;
 mod threads;
 
+pub use buttons::Buttons;
 pub use clock::HostClock;
 pub use config::{Boot, Cpu, MachineConfig, Port, Time};
 pub use console::Handle;

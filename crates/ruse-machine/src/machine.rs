@@ -7,6 +7,7 @@ use ruse_devices::Entropy;
 use ruse_hart::{Hart, HartConfig, Xlen};
 
 use crate::board::{Board, BoardConfig, Parts, Place};
+use crate::buttons::Buttons;
 use crate::config::{Boot, MachineConfig, Time};
 use crate::console::Handle;
 use crate::error::MachineError;
@@ -178,6 +179,11 @@ impl Machine {
     /// A handle for other threads, to type and to stop the machine.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// What can be pressed to have the guest switch off, from other threads.
+    pub fn buttons(&self) -> Buttons {
+        Buttons::new(&self.parts)
     }
 
     /// The device tree that the guest finds.

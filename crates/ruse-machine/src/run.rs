@@ -166,7 +166,10 @@ impl Machine {
 /// Brings devices up to date with time and input. Returns the tick at which
 /// that has to happen next, and whether no input is left.
 pub(crate) fn poll(parts: &Parts, handle: &Handle) -> (Option<u64>, bool) {
-    let delivered = handle.deliver(|bytes| lock(&parts.input).receive(bytes));
+    let delivered = handle.deliver(
+        |bytes| lock(&parts.input).receive(bytes),
+        || lock(&parts.uart).receive_break(),
+    );
     let aclint = parts.aclint.as_ref();
     let timer = aclint.and_then(|aclint| lock(aclint).poll());
     let alarm = lock(&parts.rtc).poll().map(|nanos| {

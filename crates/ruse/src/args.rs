@@ -9,14 +9,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ruse_confine::Needs;
 use ruse_disk::{Disk, RawDisk};
 use ruse_machine::{
-    Boot, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
+    Boot, ConsoleOut, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
 };
 
 use crate::confine::Confine;
-use crate::console::Stdout;
 use crate::error::HostError;
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
+use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
 use crate::{exit, size, ssd};
 
 /// What `ruse` boots when it is told nothing.
@@ -36,9 +36,12 @@ Examples:
                                   a Linux program with its libraries
   ruse boot --kernel Image --append 'root=/dev/vda console=ttyS0' --disk root.img
   ruse boot --bios fw_dynamic.bin --kernel u-boot.bin --disk disk.img --disk seed.iso,ro
+  ruse up a.toml b.toml           two machines in the background
+  ruse ps; ruse console a; ruse stop a b
 
 Keys, when standard input is a terminal:
-  Ctrl-A X leaves, Ctrl-A A sends a Ctrl-A, Ctrl-A H shows help
+  Ctrl-A X leaves, Ctrl-A B sends a break (SysRq), Ctrl-A A sends a Ctrl-A,
+  Ctrl-A H shows help
 
 Exit codes:
   0       the guest switched the machine off
@@ -56,6 +59,8 @@ printed to standard error tells.
 Environment:
   RUSE_HOME   directory of the SSD of a machine without --disk
               (default: ruse in the user's data directory, such as ~/.local/share)
+  XDG_RUNTIME_DIR, XDG_STATE_HOME
+              where machines with names have their sockets and logs
   RUST_LOG    what to log, instead of -v";
 
 /// A RISC-V virtual machine.
@@ -98,6 +103,89 @@ enum Verb {
     /// Boot an operating system
     #[command(after_help = EXAMPLES)]
     Boot(BootArgs),
+    /// Start machines that files describe
+    #[command(after_help = UP_HELP)]
+    Up(UpArgs),
+    /// List this user's running machines that have names
+    #[command(after_help = PS_HELP)]
+    Ps(PsArgs),
+    /// Connect the terminal to a machine's console
+    #[command(after_help = CONSOLE_HELP)]
+    Console(ConsoleArgs),
+    /// Have machines switch off: by the power button, then by SysRq, then by
+    /// pulling the plug
+    #[command(after_help = STOP_HELP)]
+    Stop(StopArgs),
+}
+
+const UP_HELP: &str = "\
+A file is in TOML and gives the options of `ruse boot`, by their long names.
+Those that may be repeated have a plural name and take a list. Relative paths
+start at the file's directory, and the name is the file's if it gives none.
+
+  name = \"web\"
+  memory = \"1G\"
+  harts = 2
+  kernel = \"Image\"
+  initrd = \"initrd.img\"
+  append = \"root=/dev/vda rw console=ttyS0 quiet\"
+  disks = [\"debian.img\", \"data.img,ro\"]
+
+A machine in the background writes its console to ruse/NAME.console.log in the
+user's state directory (such as ~/.local/state), unless the file gives a
+`console-log`, and what else there is to say to NAME.log there.";
+
+const PS_HELP: &str = "\
+MEMORY and DISKS are what the host holds, of what the guest sees; CPU is the
+process's time on all cores. A machine that does not answer is `silent`.";
+
+const CONSOLE_HELP: &str = "\
+Keys: Ctrl-A X leaves, and the machine runs on; Ctrl-A B sends a break (SysRq);
+Ctrl-A A sends a Ctrl-A; Ctrl-A H shows help.";
+
+const STOP_HELP: &str = "\
+Exit codes: 0 if the guests switched off (or with --kill); 124 if the plug of
+one had to be pulled; 125 if one does not run.";
+
+#[derive(Args)]
+struct UpArgs {
+    /// Files that describe a machine each
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// In the background; several always are
+    #[arg(short, long)]
+    detach: bool,
+}
+
+#[derive(Args)]
+struct PsArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ConsoleArgs {
+    /// The machine
+    #[arg(value_name = "NAME", value_parser = machines::name)]
+    machine_name: String,
+}
+
+#[derive(Args)]
+struct StopArgs {
+    /// The machines
+    #[arg(value_name = "NAME", required = true, value_parser = machines::name)]
+    names: Vec<String>,
+
+    /// How long a guest may take to react to its power button
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(..=86_400))]
+    timeout: u64,
+
+    /// Pull the plug at once, without asking the guest
+    #[arg(long)]
+    kill: bool,
 }
 
 #[derive(Args)]
@@ -123,6 +211,19 @@ struct BootArgs {
         hide_default_value = true
     )]
     append: String,
+
+    /// Name under which `ruse ps`, `console` and `stop` find the machine
+    #[arg(long, value_name = "NAME", value_parser = machines::name)]
+    name: Option<String>,
+
+    /// Write what the guest prints to a file too, and what is older than the
+    /// last 8 MiB to FILE.old
+    #[arg(long, value_name = "FILE")]
+    console_log: Option<PathBuf>,
+
+    /// This is what `ruse up --detach` runs
+    #[arg(long, hide = true, requires = "name")]
+    background: bool,
 
     #[command(flatten)]
     machine: MachineArgs,
@@ -222,9 +323,37 @@ pub struct Command {
     pub verbose: u8,
     /// What this process is to give up.
     pub confine: Confine,
+    name: Option<String>,
+    console_log: Option<PathBuf>,
+    /// Whether this process has no terminal, and somebody waits to hear that
+    /// its machine runs.
+    pub background: bool,
+}
+
+/// What to do with machines that have names.
+pub enum Manage {
+    /// Start them.
+    Up {
+        /// Their files.
+        files: Vec<PathBuf>,
+        /// Whether in the background.
+        detach: bool,
+        /// As on the command line.
+        verbose: u8,
+        /// As on the command line, if it says something.
+        confine: Option<Confine>,
+    },
+    /// List them, perhaps as JSON.
+    List(bool),
+    /// Attach to one.
+    Attach(String),
+    /// Stop them.
+    Stop(Stop),
 }
 
 enum What {
+    /// Something about machines with names.
+    Manage(Manage),
     /// A Linux program, with its arguments.
     Program(Box<LinuxArgs>, Vec<OsString>),
     /// The monitor.
@@ -268,6 +397,36 @@ fn read(line: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error
     command(cli, given(linux::OPTIONS), given(MACHINE_OPTIONS))
 }
 
+/// The command whose options describe a machine.
+pub fn boot_command() -> clap::Command {
+    use clap::CommandFactory;
+    let mut command = Cli::command();
+    // Hands down the options that all commands have.
+    command.build();
+    match command.find_subcommand("boot") {
+        Some(boot) => boot.clone(),
+        None => command,
+    }
+}
+
+/// The command that a machine file stands for. What the command line says
+/// goes before what the file does.
+///
+/// # Errors
+/// [`FileError`] if its options make no sense.
+pub fn boot(
+    options: &Options,
+    verbose: u8,
+    confine: Option<Confine>,
+) -> Result<Command, FileError> {
+    let mut line: Vec<OsString> = vec!["ruse".into(), "boot".into()];
+    line.extend(options.args.iter().cloned());
+    let mut command = read(line).map_err(|error| options.wrong(&error))?;
+    command.verbose = verbose;
+    command.confine = confine.unwrap_or(command.confine);
+    Ok(command)
+}
+
 /// An option that is not for what is to be run.
 fn misplaced(option: &str, takes: &str) -> clap::Error {
     use clap::CommandFactory;
@@ -292,6 +451,7 @@ fn command(
     machine: Option<&'static str>,
 ) -> Result<Command, clap::Error> {
     let (verbose, confine) = (cli.verbose, cli.confine);
+    let (mut name, mut console_log, mut background) = (None, None, false);
     let (what, mut machine) = match cli.verb {
         None => match cli.program.first() {
             None => match linux {
@@ -328,6 +488,7 @@ fn command(
                     "nothing to boot: give --kernel FILE, or firmware with --bios FILE",
                 ));
             }
+            (name, console_log, background) = (boot.name, boot.console_log, boot.background);
             let what = What::System {
                 firmware,
                 kernel: boot.kernel,
@@ -336,17 +497,136 @@ fn command(
             };
             (what, boot.machine)
         }
+        Some(Verb::Up(up)) => {
+            let manage = Manage::Up {
+                detach: up.detach || up.files.len() > 1,
+                files: up.files,
+                verbose,
+                confine: (confine != Confine::Best).then_some(confine),
+            };
+            (What::Manage(manage), cli.machine)
+        }
+        Some(Verb::Ps(ps)) => (What::Manage(Manage::List(ps.json)), cli.machine),
+        Some(Verb::Console(console)) => {
+            let manage = Manage::Attach(console.machine_name);
+            (What::Manage(manage), cli.machine)
+        }
+        Some(Verb::Stop(stop)) => {
+            let manage = Manage::Stop(Stop {
+                names: stop.names,
+                timeout: stop.timeout,
+                kill: stop.kill,
+            });
+            (What::Manage(manage), cli.machine)
+        }
     };
     Ok(Command {
         what,
         dump_dtb: machine.dump_dtb.take(),
         verbose,
         confine,
+        name,
+        console_log,
+        background,
         machine,
     })
 }
 
+impl Manage {
+    /// Does it. `run` is for a machine of this process's own.
+    ///
+    /// # Errors
+    /// [`HostError`] of the first machine with which something is wrong.
+    pub fn run(
+        self,
+        run: impl FnOnce(Command) -> Result<ExitCode, HostError>,
+    ) -> Result<ExitCode, HostError> {
+        match self {
+            Self::List(json) => machines::list(json),
+            Self::Attach(name) => machines::attach(&name),
+            Self::Stop(stop) => machines::stop(&stop),
+            Self::Up {
+                files,
+                detach,
+                verbose,
+                confine,
+            } => {
+                // All of them are read before one is started.
+                let command = boot_command();
+                let mut described = Vec::new();
+                for file in &files {
+                    let options = Options::read(file, &command)?;
+                    let command = boot(&options, verbose, confine)?;
+                    described.push((options, command));
+                }
+                if detach {
+                    return up(&described, verbose, confine);
+                }
+                let Some((options, command)) = described.pop() else {
+                    return Ok(ExitCode::SUCCESS);
+                };
+                let in_file = |source| HostError::Described {
+                    file: options.path.clone(),
+                    source: Box::new(source),
+                };
+                let directory = options.directory();
+                std::env::set_current_dir(directory).map_err(|source| {
+                    in_file(HostError::Read {
+                        path: directory.into(),
+                        source,
+                    })
+                })?;
+                run(command).map_err(in_file)
+            }
+        }
+    }
+}
+
+/// Starts machines in the background.
+fn up(
+    described: &[(Options, Command)],
+    verbose: u8,
+    confine: Option<Confine>,
+) -> Result<ExitCode, HostError> {
+    let confine = confine.and_then(|confine| confine.to_possible_value());
+    let confine = confine.as_ref().map(clap::builder::PossibleValue::get_name);
+    for (options, _) in described {
+        let code = machines::detached(options, verbose, confine)?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 impl Command {
+    /// What is to be done with machines that have names.
+    ///
+    /// # Errors
+    /// The command again, if it is about a machine of this process's own.
+    pub fn manage(self) -> Result<Manage, Box<Self>> {
+        match self.what {
+            What::Manage(manage) => Ok(manage),
+            what => Err(Box::new(Self { what, ..self })),
+        }
+    }
+
+    /// What of the machine others can find, if it is to run.
+    ///
+    /// # Errors
+    /// [`HostError`] if its name is taken, or the host refuses.
+    pub fn presence(&self) -> Result<Option<Presence>, HostError> {
+        let (name, log) = (self.name.as_deref(), self.console_log.clone());
+        let log = match (log, name) {
+            (None, Some(name)) if self.background => Some(machines::console_log(name)?),
+            (log, _) => log,
+        };
+        if self.dump_dtb.is_some() || (name.is_none() && log.is_none()) {
+            return Ok(None);
+        }
+        Presence::new(name, log.as_deref()).map(Some)
+    }
+
     /// The Linux program that is to be run, with its arguments.
     ///
     /// # Errors
@@ -363,23 +643,35 @@ impl Command {
         Needs::default()
     }
 
-    /// Opens the files, gives up all others, and builds the machine.
+    /// Opens the files, gives up all others, and builds the machine, whose
+    /// guest prints to `console`.
     ///
     /// # Errors
     /// [`HostError`] if a file is missing or unsuitable, or they do not make
     /// a machine.
-    pub fn machine(self) -> Result<Machine, HostError> {
+    pub fn machine(self, console: Box<dyn ConsoleOut>) -> Result<(Machine, Facts), HostError> {
         let needs = self.needs();
         let runs = self.dump_dtb.is_none();
         let args = self.machine;
         // No image larger than RAM is of use.
         let image = |path: &Path| Image::open(path, args.memory);
         let mut disks: Vec<Box<dyn Disk>> = Vec::new();
-        for disk in &args.disks {
-            disks.push(Box::new(RawDisk::open(&disk.path, disk.read_only)?));
+        let mut facts = Facts {
+            memory: args.memory,
+            harts: args.harts,
+            ..Facts::default()
+        };
+        for arg in &args.disks {
+            let disk = RawDisk::open(&arg.path, arg.read_only)?;
+            facts.disks.push(DiskFacts {
+                path: std::path::absolute(&arg.path).unwrap_or_else(|_| arg.path.clone()),
+                size: disk.size(),
+                read_only: disk.read_only(),
+            });
+            disks.push(Box::new(disk));
         }
         let boot = match &self.what {
-            What::Monitor | What::Program(..) => {
+            What::Monitor | What::Program(..) | What::Manage(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
                     disks.push(Box::new(ssd::open()?));
                 }
@@ -425,7 +717,7 @@ impl Command {
             Console::Uart => Port::Uart,
             Console::Virtio => Port::Virtio,
         };
-        config.console = Box::new(Stdout::default());
+        config.console = console;
         match args.clock {
             Clock::Host => config.entropy = Box::new(HostEntropy::new()?),
             Clock::Virtual => {
@@ -440,7 +732,7 @@ impl Command {
         if runs {
             self.confine.files(&needs)?;
         }
-        Ok(Machine::new(config)?)
+        Ok((Machine::new(config)?, facts))
     }
 }
 

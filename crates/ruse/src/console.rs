@@ -13,6 +13,7 @@ static MACHINE: OnceLock<Handle> = OnceLock::new();
 
 const HELP: &str = "\r
 Ctrl-A X  leave: switches the machine off as by pulling the plug\r
+Ctrl-A B  sends a break, which Linux takes for SysRq\r
 Ctrl-A A  sends Ctrl-A to the guest\r
 Ctrl-A H  shows this\r
 ";
@@ -30,6 +31,13 @@ pub fn connect(handle: &Handle) {
 pub struct Stdout {
     translate: Newlines,
     closed: bool,
+}
+
+impl Stdout {
+    /// Whether nobody reads it any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
 }
 
 impl ConsoleOut for Stdout {
@@ -104,6 +112,7 @@ pub fn read_stdin(handle: Handle, keys: bool) {
                             return;
                         }
                     }
+                    Action::Break => handle.send_break(),
                     Action::Quit => handle.stop(),
                     Action::Help => eprint!("{HELP}"),
                 }

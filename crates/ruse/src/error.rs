@@ -8,6 +8,8 @@ use ruse_linux::LinuxError;
 use ruse_machine::{LoadError, MachineError};
 use thiserror::Error;
 
+use crate::machines::FileError;
+
 /// Why there is nothing to run, or it cannot go on.
 #[derive(Debug, Error)]
 pub enum HostError {
@@ -53,6 +55,49 @@ pub enum HostError {
     /// The root at another place than the root.
     #[error("{0}: --root is always at /; use --share for other places")]
     RootElsewhere(String),
+    /// No place for what running machines leave.
+    #[error(
+        "no directory for running machines: neither XDG_RUNTIME_DIR nor XDG_STATE_HOME nor HOME is an absolute path"
+    )]
+    NoState,
+    /// A host without the sockets that it takes.
+    #[cfg_attr(unix, allow(dead_code, reason = "Unix has them"))]
+    #[error("machines with names, in the background, are not there yet on this host")]
+    NoNames,
+    /// A name that is taken.
+    #[error(
+        "{name}: a machine of this name runs already, as process {pid}; `ruse stop {name}` ends it"
+    )]
+    Running {
+        /// The machine.
+        name: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// A name that is not.
+    #[error("{0}: no machine of this name runs; `ruse ps` lists those that do")]
+    NotRunning(String),
+    /// A machine that does not answer.
+    #[error("{name}: process {pid} does not answer: {source}; `ruse stop {name}` ends it")]
+    Silent {
+        /// The machine.
+        name: String,
+        /// Its process.
+        pid: u32,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// A machine file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A machine that is described by a file.
+    #[error("{}: {source}", file.display())]
+    Described {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: Box<HostError>,
+    },
     /// The host refuses to confine this process.
     #[error("{0}; to run without, give --confine off")]
     Confine(#[from] ruse_confine::ConfineError),

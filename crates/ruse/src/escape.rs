@@ -8,6 +8,8 @@ const ESCAPE: u8 = 0x01;
 pub enum Action {
     /// These bytes are for the guest.
     Send(Vec<u8>),
+    /// Send a break.
+    Break,
     /// Leave.
     Quit,
     /// Show what the escape key can do.
@@ -36,6 +38,7 @@ impl Escape {
             self.escaped = false;
             let action = match byte {
                 b'x' | b'X' => Action::Quit,
+                b'b' | b'B' => Action::Break,
                 b'h' | b'H' | b'?' => Action::Help,
                 // Twice, or with the letter: Ctrl-A itself.
                 ESCAPE | b'a' | b'A' => {
@@ -76,6 +79,10 @@ mod tests {
         assert_eq!(
             escape.parse(b"\x01hb\x01X"),
             [Action::Help, send(b"b"), Action::Quit]
+        );
+        assert_eq!(
+            escape.parse(b"a\x01bs"),
+            [send(b"a"), Action::Break, send(b"s")]
         );
         assert_eq!(escape.parse(b""), []);
     }

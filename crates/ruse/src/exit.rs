@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use ruse_machine::{MachineError, Outcome};
 
 use crate::error::HostError;
+use crate::machines::FileError;
 
 /// The highest code that a guest of its own gives.
 pub const GUEST_MAX: u8 = 99;
@@ -47,6 +48,8 @@ pub fn of_error(error: &HostError) -> ExitCode {
         HostError::Machine(MachineError::Lockup { .. } | MachineError::WaitsForEver) => {
             STUCK.into()
         }
+        HostError::File(FileError::Content { .. }) => USAGE.into(),
+        HostError::Described { source, .. } => of_error(source),
         _ => HOST.into(),
     }
 }

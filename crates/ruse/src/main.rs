@@ -9,6 +9,7 @@ mod escape;
 mod exit;
 mod host;
 mod linux;
+mod machines;
 mod size;
 mod ssd;
 mod terminal;
@@ -16,7 +17,10 @@ mod terminal;
 use std::process::ExitCode;
 
 use args::Command;
+use console::Stdout;
 use error::HostError;
+use machines::{End, Tee};
+use ruse_machine::{ConsoleOut, Outcome};
 
 fn main() -> ExitCode {
     let command = match args::parse() {
@@ -57,21 +61,56 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
         Ok((args, program)) => return linux::run(args, program, confine),
         Err(command) => *command,
     };
+    match command.manage() {
+        Ok(manage) => manage.run(machine),
+        Err(command) => machine(*command),
+    }
+}
+
+/// Builds a machine and runs it to its end.
+fn machine(command: Command) -> Result<ExitCode, HostError> {
+    let (confine, background) = (command.confine, command.background);
     let (dump_dtb, needs) = (command.dump_dtb.clone(), command.needs());
-    let mut machine = command.machine()?;
+    if background {
+        machines::leave();
+    }
+    let presence = command.presence()?;
+    let console: Box<dyn ConsoleOut> = match &presence {
+        None => Box::new(Stdout::default()),
+        Some(presence) if background => Box::new(presence.hub()),
+        Some(presence) => Box::new(Tee(Stdout::default(), presence.hub())),
+    };
+    let (mut machine, facts) = command.machine(console)?;
     if let Some(path) = dump_dtb {
         std::fs::write(&path, machine.dtb()).map_err(|source| HostError::Write { path, source })?;
         return Ok(ExitCode::SUCCESS);
     }
     let handle = machine.handle();
-    console::connect(&handle);
-    let raw = terminal::Raw::enter();
-    terminal::stop_on_signals(handle.clone())?;
-    console::read_stdin(handle, raw.is_some());
+    let control = presence.map(|presence| presence.start(&machine, facts));
+    match &control {
+        Some(control) => terminal::shut_down_on_signals(control.shutdown.clone())?,
+        None => terminal::stop_on_signals(handle.clone())?,
+    }
+    let mut raw = None;
+    if !background {
+        console::connect(&handle);
+        raw = terminal::Raw::enter();
+        console::read_stdin(handle, raw.is_some());
+    }
     confine.calls(&needs)?;
+    if background {
+        machines::ready();
+    }
     let outcome = machine.run();
     drop(raw);
     // What the guest printed last.
     drop(machine);
+    if let Some(control) = control {
+        control.end(match &outcome {
+            Ok(Outcome::Off { code }) => End::Off(*code),
+            Ok(Outcome::Stopped) => End::Stopped,
+            Err(error) => End::Failed(error.to_string()),
+        });
+    }
     Ok(exit::of_outcome(outcome?))
 }

@@ -58,9 +58,45 @@ pub fn count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "not a number; try 500M or 2G".into())
 }
 
+/// A number of bytes in at most five characters: `512M`, `1.5G`.
+pub fn short(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    let (mut unit, mut size) = (0, bytes as f64 / 1024.0);
+    // What would round to 1024 of one unit is 1 of the next.
+    while size >= 1023.5 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    let tenths = (size * 10.0).round();
+    match tenths < 100.0 && tenths % 10.0 != 0.0 {
+        true => format!("{:.1}{}", tenths / 10.0, UNITS[unit]),
+        false => format!("{size:.0}{}", UNITS[unit]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{count, parse};
+    use super::{count, parse, short};
+
+    #[test]
+    fn short_sizes() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1K"),
+            (1536, "1.5K"),
+            (10 << 20, "10M"),
+            ((10 << 20) + (1 << 19), "10M"),
+            ((1 << 30) - 1, "1G"),
+            (50_000_000_000, "47G"),
+            (u64::MAX, "16E"),
+        ] {
+            assert_eq!(short(bytes), text);
+        }
+    }
 
     #[test]
     fn counts() {

@@ -73,13 +73,13 @@ fn describe(path: &Path) -> String {
 
 /// The bytes that the file takes up on the host.
 #[cfg(unix)]
-fn held(metadata: &std::fs::Metadata) -> Option<u64> {
+pub fn held(metadata: &std::fs::Metadata) -> Option<u64> {
     // In units of 512 bytes, whatever the file system's block size (stat(2)).
     Some(std::os::unix::fs::MetadataExt::blocks(metadata) * 512)
 }
 
 #[cfg(not(unix))]
-fn held(_: &std::fs::Metadata) -> Option<u64> {
+pub fn held(_: &std::fs::Metadata) -> Option<u64> {
     None
 }
 

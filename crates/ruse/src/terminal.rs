@@ -9,12 +9,13 @@ use ruse_machine::Handle;
 
 use crate::error::HostError;
 use crate::exit;
+use crate::machines::Shutdown;
 
 /// Whether the terminal is raw.
 static RAW: AtomicBool = AtomicBool::new(false);
 
 /// How long a machine may take to stop before it is abandoned.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The terminal in raw mode, until dropped.
 pub struct Raw(());
@@ -71,6 +72,22 @@ pub fn restore_on_panic() {
     }));
 }
 
+/// Ends the process of a machine that does not stop.
+pub fn abandon() -> ! {
+    restore();
+    std::process::exit(exit::STOPPED.into());
+}
+
+/// Has the signals of [`stop_on_signals`] ask the guest to switch off, and a
+/// second one stop the machine.
+///
+/// # Errors
+/// [`HostError`] if the host does not let us.
+pub fn shut_down_on_signals(shutdown: Shutdown) -> Result<(), HostError> {
+    ctrlc::set_handler(move || shutdown.signal())?;
+    Ok(())
+}
+
 /// Has SIGINT, SIGTERM and SIGHUP (on Windows Ctrl-C and the like) stop the
 /// machine in good order. One that does not stop in time is abandoned.
 ///
@@ -80,8 +97,7 @@ pub fn stop_on_signals(handle: Handle) -> Result<(), HostError> {
     ctrlc::set_handler(move || {
         handle.stop();
         std::thread::sleep(PATIENCE);
-        restore();
-        std::process::exit(exit::STOPPED.into());
+        abandon();
     })?;
     Ok(())
 }

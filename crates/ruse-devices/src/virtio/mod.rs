@@ -6,6 +6,7 @@
 
 mod blk;
 mod console;
+mod input;
 mod mmio;
 mod queue;
 mod requests;
@@ -17,6 +18,7 @@ use ruse_bus::Ram;
 
 pub use blk::Blk;
 pub use console::Console;
+pub use input::Input;
 pub use mmio::{SIZE, VirtioMmio};
 pub use queue::{Chain, Queue, QueueError, Reader, Segment, Writer};
 pub use requests::{Patience, Requests, Served, Server, ServerThread, Worker, serve_on_thread};
