@@ -267,10 +267,7 @@ fn a_console_is_lent_and_given_back() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let said = std::fs::read_to_string(user.path("said")).unwrap();
-    assert!(
-        said.contains("round0") && said.contains("round1"),
-        "{said}"
-    );
+    assert!(said.contains("round0") && said.contains("round1"), "{said}");
 }
 
 #[test]

@@ -40,6 +40,10 @@ pub const TARGETS: &[Target] = &[
         run: virtqueue::console,
     },
     Target {
+        name: "input",
+        run: virtqueue::input,
+    },
+    Target {
         name: "code",
         run: boot::code,
     },

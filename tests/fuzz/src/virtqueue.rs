@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ruse_bus::{Device, IrqLine, Ram, Width};
-use ruse_devices::virtio::{Blk, Console, Rng, VirtioDevice, VirtioMmio};
+use ruse_devices::virtio::{Blk, Console, Input, Rng, VirtioDevice, VirtioMmio};
 use ruse_devices::{ConsoleIn, ConsoleOut, Entropy};
 use ruse_disk::MemoryDisk;
 
@@ -47,6 +47,12 @@ pub(crate) fn console(data: &[u8]) {
         let typed = bytes.take(40);
         assert!(console.receive(typed) <= typed.len());
         console.set_size(bytes.u16(), bytes.u16());
+    });
+}
+
+pub(crate) fn input(data: &[u8]) {
+    drive(Input::new(), data, |button, _| {
+        button.press();
     });
 }
 
