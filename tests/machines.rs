@@ -359,7 +359,7 @@ fn what_is_wrong_with_a_file_is_said_where_it_is() {
 #[test]
 fn a_machine_of_a_file_runs_in_the_foreground_like_any_other() {
     let user = User::new();
-    std::fs::copy(rom("hello/hello.elf"), user.path("hello.elf")).unwrap();
+    std::fs::copy(rom("hello/hello-rv64.elf"), user.path("hello.elf")).unwrap();
     let file = user.file("web.toml", "bios = 'hello.elf'\n");
     let (here, _) = user.run(&["up", &file], 0);
     let (there, _) = user.run(

@@ -132,8 +132,7 @@ impl Desk {
             };
             let ticket = open.clone();
             if Arc::strong_count(&ticket) > CONNECTIONS + 1 {
-                let busy = Reply::Error("too many connections".into());
-                let _ = wire::send(hurried(stream), &busy);
+                turn_away(stream);
                 continue;
             }
             let this = self.clone();
@@ -224,10 +223,10 @@ impl Desk {
     }
 }
 
-/// A connection that is only told something, and not waited for.
-fn hurried(stream: Stream) -> Stream {
+/// Tells one too many so, and does not wait for its attention.
+fn turn_away(stream: Stream) {
     let _ = stream.set_write_timeout(Some(PULSE));
-    stream
+    let _ = wire::send(stream, &Reply::Error("too many connections".into()));
 }
 
 impl Control {
