@@ -5,72 +5,12 @@
 
 mod talk;
 
-use std::process::Command;
-
+use talk::debian::{IMAGE, INITRD, KERNEL, ask, boot, disk, log_in, made};
 use talk::{Talk, rom};
 
-const KERNEL: &str = "debian/out/Image";
-const INITRD: &str = "debian/out/initrd.img";
-const IMAGE: &str = "debian/out/debian-minimal.img";
-const APPEND: &str = "root=/dev/vda rw console=ttyS0 quiet";
 const OPENSBI: &str = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
-const PROMPT: &str = "root@debian:~# ";
 /// Of `seq 1 99999`.
 const SUM: &str = "9f588ff5001de34673652c4a767575e4  -";
-
-/// Whether these outputs of `roms/debian/build` are there; CI insists.
-fn made(files: &[&str]) -> bool {
-    let missing: Vec<_> = files
-        .iter()
-        .map(|file| rom(file))
-        .filter(|file| !std::path::Path::new(file).exists())
-        .collect();
-    if missing.is_empty() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI needs {missing:?}");
-    eprintln!("skipped: no {missing:?}; roms/debian/build makes them");
-    false
-}
-
-/// A disk of the test's own, with Debian on it.
-fn disk(folder: &tempfile::TempDir) -> String {
-    let path = folder.path().join("debian.img");
-    let status = Command::new("cp")
-        .args(["--sparse=always", &rom(IMAGE)])
-        .arg(&path)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    path.to_str().unwrap().into()
-}
-
-fn boot(disk: &str, more: &[&str]) -> Talk {
-    let (kernel, initrd) = (rom(KERNEL), rom(INITRD));
-    let mut args = vec!["boot", "--kernel", &kernel, "--initrd", &initrd];
-    args.extend(["--append", APPEND, "--disk", disk]);
-    args.extend(more);
-    Talk::new(&args)
-}
-
-#[track_caller]
-fn log_in(guest: &mut Talk) {
-    guest.expect("debian login: ");
-    guest.send("root\n");
-    guest.expect(PROMPT);
-}
-
-/// What a command prints, which must succeed.
-#[track_caller]
-fn ask(guest: &mut Talk, command: &str) -> String {
-    // Its echo does not look like its answer.
-    guest.send(&format!("{command}; echo \"<$?>\"\n"));
-    guest.expect("<$?>\"\r\n");
-    let answer = guest.expect("<0>");
-    guest.expect(PROMPT);
-    // Bash tells the terminal that it stops reading a line.
-    answer.replace("\x1b[?2004l", "").trim().into()
-}
 
 /// Two harts, and both work.
 #[track_caller]

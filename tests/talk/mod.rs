@@ -2,6 +2,7 @@
 //! Whatever fails shows what was on the screen.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod debian;
 #[cfg(unix)]
 pub mod tty;
 

@@ -30,6 +30,13 @@ pub trait Entropy: Send {
     fn fill(&mut self, out: &mut [u8]);
 }
 
+/// What serves files to a guest, message by message.
+pub trait FileServer: Send {
+    /// Answers `message` in `reply` and says how long that is; 0 if no answer
+    /// fits.
+    fn answer(&mut self, message: &[u8], reply: &mut [u8]) -> usize;
+}
+
 #[cfg(test)]
 pub(crate) mod fakes {
     //! Effects that tests can look at.

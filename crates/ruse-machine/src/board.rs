@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use ruse_bus::{
     Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake,
 };
-use ruse_devices::virtio::{self, Blk, Console, Input, Rng, ServerThread, VirtioMmio};
+use ruse_devices::virtio::{self, Blk, Console, Input, P9, Rng, ServerThread, VirtioMmio};
 use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
@@ -111,8 +111,9 @@ impl Board {
         let entropy = std::mem::replace(&mut config.entropy, Box::new(Zeroes));
         let entropy = SharedEntropy(Arc::new(Mutex::new(entropy)));
         let disks = std::mem::take(&mut config.disks);
+        let shares = std::mem::take(&mut config.shares);
         let wants_console = config.port == Port::Virtio;
-        let wanted = disks.len() + 2 + usize::from(wants_console);
+        let wanted = disks.len() + 2 + usize::from(wants_console) + shares.len();
         if wanted > layout::VIRTIO_SLOTS {
             return Err(MachineError::Slots {
                 wanted,
@@ -214,6 +215,15 @@ impl Board {
             let console = Console::new(Box::new(out.clone()));
             let device = VirtioMmio::new(console, ram.clone(), line);
             input = table.add("console", base, virtio::SIZE, wires, device)?;
+        }
+        for share in shares {
+            let (base, (wires, line)) = slot();
+            let device = VirtioMmio::new(P9::new(&share.tag, share.server), ram.clone(), line);
+            let device = table.add("share", base, virtio::SIZE, wires, device)?;
+            if config.time == Time::Host {
+                let thread = virtio::serve_on_thread(&device, "share", &activity);
+                threads.push(thread.map_err(MachineError::Thread)?);
+            }
         }
 
         let parts = Parts {

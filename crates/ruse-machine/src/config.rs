@@ -1,6 +1,6 @@
 //! What a machine is built from.
 
-use ruse_devices::{ConsoleOut, Entropy, WallClock};
+use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
 use ruse_disk::Disk;
 use ruse_hart::Xlen;
 
@@ -81,6 +81,14 @@ pub enum Port {
     Virtio,
 }
 
+/// A directory that the guest can mount.
+pub struct Share {
+    /// By which name: 1 to 32 bytes, unlike those of the others.
+    pub tag: String,
+    /// What serves it, in 9P2000.L.
+    pub server: Box<dyn FileServer>,
+}
+
 /// What a machine is built from. [`MachineConfig::new`] gives a default for
 /// everything but the boot images.
 pub struct MachineConfig {
@@ -92,6 +100,8 @@ pub struct MachineConfig {
     pub memory: u64,
     /// Its disks, first to last.
     pub disks: Vec<Box<dyn Disk>>,
+    /// Directories of the host that it can mount.
+    pub shares: Vec<Share>,
     /// Where time comes from.
     pub time: Time,
     /// Where the guest prints to.
@@ -120,6 +130,7 @@ impl MachineConfig {
             },
             memory: 1 << 30,
             disks: Vec::new(),
+            shares: Vec::new(),
             time: Time::Host,
             console: Box::new(Nowhere),
             port: Port::Uart,

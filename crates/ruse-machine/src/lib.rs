@@ -43,7 +43,7 @@ mod threads;
 
 pub use buttons::Buttons;
 pub use clock::HostClock;
-pub use config::{Boot, Cpu, MachineConfig, Port, Time};
+pub use config::{Boot, Cpu, MachineConfig, Port, Share, Time};
 pub use console::Handle;
 pub use entropy::SeededEntropy;
 pub use error::{LoadError, MachineError};
@@ -51,7 +51,7 @@ pub use image::Image;
 pub use machine::Machine;
 pub use run::Outcome;
 
-pub use ruse_devices::{ConsoleOut, Entropy, WallClock};
+pub use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
 pub use ruse_hart::Xlen;
 
 /// Locks a mutex whose data stays sound whoever panicked while holding it.

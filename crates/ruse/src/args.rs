@@ -11,13 +11,14 @@ use ruse_disk::{Disk, RawDisk};
 use ruse_machine::{
     Boot, ConsoleOut, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
 };
+use ruse_share::ShareSpec;
 
 use crate::confine::Confine;
 use crate::error::HostError;
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
-use crate::{exit, size, ssd};
+use crate::{exit, share, size, ssd};
 
 /// What `ruse` boots when it is told nothing.
 const MONITOR: &[u8] = include_bytes!("../../../roms/monitor/monitor.elf");
@@ -80,6 +81,13 @@ struct Cli {
     /// Say more about what happens; repeat for even more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
+
+    /// Share a file or directory. A Linux program sees it under the same path
+    /// or as GUEST. A machine mounts a directory by its tag, which is its name
+    /// unless given: `mount -t 9p TAG /mnt`. With `ro` it is read-only.
+    /// Repeat for more
+    #[arg(long = "share", value_name = "PATH[=GUEST][:ro]|DIR[,ro][,tag=TAG]")]
+    shares: Vec<OsString>,
 
     /// Before the guest runs, have this process give up all files and system
     /// calls that it does not need (on Linux, by Landlock and seccomp)
@@ -225,6 +233,13 @@ struct BootArgs {
     #[arg(long, hide = true, requires = "name")]
     background: bool,
 
+    /// Share a directory, which the guest mounts by its tag: the directory's
+    /// name, or the given one. `mount -t 9p -o trans=virtio TAG /mnt`, and
+    /// version=9p2000.L on older kernels. With `ro` it is read-only. Repeat
+    /// for more
+    #[arg(long = "share", value_name = "DIR[,ro][,tag=TAG]")]
+    shares: Vec<OsString>,
+
     #[command(flatten)]
     machine: MachineArgs,
 }
@@ -317,6 +332,8 @@ fn harts(text: &str) -> Result<usize, String> {
 pub struct Command {
     what: What,
     machine: MachineArgs,
+    /// Directories that a machine mounts.
+    shares: Vec<ShareSpec>,
     /// Where to write the device tree to, if that is all.
     pub dump_dtb: Option<PathBuf>,
     /// How much to say.
@@ -351,11 +368,23 @@ pub enum Manage {
     Stop(Stop),
 }
 
+/// A Linux program that is to be run.
+pub struct Program {
+    /// How.
+    pub options: LinuxArgs,
+    /// What it sees of the host.
+    pub shares: Vec<OsString>,
+    /// Its path and arguments.
+    pub command: Vec<OsString>,
+}
+
 enum What {
     /// Something about machines with names.
     Manage(Manage),
     /// A Linux program, with its arguments.
     Program(Box<LinuxArgs>, Vec<OsString>),
+    /// A Linux program.
+    Program(Box<Program>),
     /// The monitor.
     Monitor,
     /// A bare-metal program.
@@ -452,6 +481,7 @@ fn command(
 ) -> Result<Command, clap::Error> {
     let (verbose, confine) = (cli.verbose, cli.confine);
     let (mut name, mut console_log, mut background) = (None, None, false);
+    let mut shares = cli.shares;
     let (what, mut machine) = match cli.verb {
         None => match cli.program.first() {
             None => match linux {
@@ -459,7 +489,14 @@ fn command(
                 Some(option) => return Err(misplaced(option, "Linux programs; name one")),
             },
             Some(path) if cli.linux.is_for_linux(path) => match machine {
-                None => (What::Program(Box::new(cli.linux), cli.program), cli.machine),
+                None => {
+                    let program = Program {
+                        options: cli.linux,
+                        shares: std::mem::take(&mut shares),
+                        command: cli.program,
+                    };
+                    (What::Program(Box::new(program)), cli.machine)
+                }
                 Some(option) => {
                     return Err(misplaced(option, "machines, and this is a Linux program"));
                 }
@@ -495,6 +532,7 @@ fn command(
                 initrd: boot.initrd,
                 cmdline: boot.append,
             };
+            shares = boot.shares;
             (what, boot.machine)
         }
         Some(Verb::Up(up)) => {
@@ -522,6 +560,7 @@ fn command(
     };
     Ok(Command {
         what,
+        shares: share_specs(shares)?,
         dump_dtb: machine.dump_dtb.take(),
         verbose,
         confine,
@@ -530,6 +569,17 @@ fn command(
         background,
         machine,
     })
+}
+
+/// Directories for a machine.
+fn share_specs(shares: Vec<OsString>) -> Result<Vec<ShareSpec>, clap::Error> {
+    let spec = |share| {
+        ShareSpec::parse(share).map_err(|error| {
+            let text = format!("--share: {error}");
+            <Cli as clap::CommandFactory>::command().error(ErrorKind::ValueValidation, text)
+        })
+    };
+    shares.into_iter().map(spec).collect()
 }
 
 impl Manage {
@@ -627,20 +677,29 @@ impl Command {
         Presence::new(name, log.as_deref()).map(Some)
     }
 
-    /// The Linux program that is to be run, with its arguments.
+    /// The Linux program that is to be run.
     ///
     /// # Errors
     /// The command again, if it is about a machine.
-    pub fn program(self) -> Result<(LinuxArgs, Vec<OsString>), Box<Self>> {
+    pub fn program(self) -> Result<Program, Box<Self>> {
         match self.what {
-            What::Program(args, program) => Ok((*args, program)),
+            What::Program(program) => Ok(*program),
             what => Err(Box::new(Self { what, ..self })),
         }
     }
 
     /// What a machine needs of the host once its files are open.
     pub fn needs(&self) -> Needs {
-        Needs::default()
+        let paths = |read_only| {
+            let shares = self.shares.iter();
+            let shares = shares.filter(move |share| share.read_only == read_only);
+            shares.map(|share| share.path.clone()).collect()
+        };
+        Needs {
+            reads: paths(true),
+            writes: paths(false),
+            ..Needs::default()
+        }
     }
 
     /// Opens the files, gives up all others, and builds the machine, whose
@@ -670,6 +729,7 @@ impl Command {
             });
             disks.push(Box::new(disk));
         }
+        let shares = share::open(&self.shares)?;
         let boot = match &self.what {
             What::Monitor | What::Program(..) | What::Manage(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
@@ -713,6 +773,7 @@ impl Command {
         };
         config.memory = args.memory;
         config.disks = disks;
+        config.shares = shares;
         config.port = match args.console {
             Console::Uart => Port::Uart,
             Console::Virtio => Port::Virtio,
@@ -754,6 +815,35 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_for_both_kinds_of_guests() {
+        let parse = |line: &str| read(line.split(' ').map(OsString::from));
+        let tags = |line| {
+            let command = parse(line).ok().unwrap();
+            let tags = command.shares.iter().map(ShareSpec::tag);
+            tags.collect::<Vec<_>>()
+        };
+        assert_eq!(tags("ruse --share /a/b --share c,ro,tag=d"), ["b", "d"]);
+        assert_eq!(tags("ruse --share x,tag=y a.elf"), ["y"]);
+        assert_eq!(tags("ruse boot --bios f --share /a/b,ro"), ["b"]);
+        for wrong in [
+            "ruse boot --bios f --share x,tag=",
+            "ruse --share x boot --bios f",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        let needs = parse("ruse boot --bios f --share a --share b,ro")
+            .ok()
+            .unwrap();
+        let needs = needs.needs();
+        assert_eq!(needs.reads, [PathBuf::from("b")]);
+        assert_eq!(needs.writes, [PathBuf::from("a")]);
+        match parse("ruse --root / --share a=/b:ro sh").map(Command::program) {
+            Ok(Ok(program)) => assert_eq!(program.shares, ["a=/b:ro"]),
+            _ => panic!("no program"),
+        }
+    }
+
+    #[test]
     fn something_must_be_booted() {
         let parse = |line: &str| {
             let line = line.split(' ').map(OsString::from);
@@ -773,7 +863,8 @@ mod tests {
     fn what_follows_a_program_is_its_own() {
         let parse = |line: &str| read(line.split(' ').map(OsString::from));
         let program = |line| match parse(line).map(Command::program) {
-            Ok(Ok((_, program))) => program
+            Ok(Ok(program)) => program
+                .command
                 .iter()
                 .map(|arg| arg.to_str().unwrap().to_owned())
                 .collect::<Vec<_>>(),

@@ -19,6 +19,9 @@ pub enum HostError {
     /// A disk.
     #[error("{0}{hint}", hint = hint(.0))]
     Disk(#[from] DiskError),
+    /// A directory to share.
+    #[error(transparent)]
+    Share(#[from] ruse_share::ShareError),
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),

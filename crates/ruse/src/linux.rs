@@ -10,6 +10,7 @@ use clap::Args;
 use ruse_confine::Needs;
 use ruse_linux::{Config, Limits, Linux, Outcome, Share, StdHost};
 
+use crate::args::Program;
 use crate::confine::Confine;
 use crate::error::HostError;
 use crate::{exit, size};
@@ -17,7 +18,6 @@ use crate::{exit, size};
 /// Options for Linux programs only, by clap's names for them.
 pub const OPTIONS: &[&str] = &[
     "root",
-    "shares",
     "net",
     "max_memory",
     "max_instructions",
@@ -34,11 +34,6 @@ pub struct LinuxArgs {
     /// Directory that the program sees as `/`; with `:ro` it can only read
     #[arg(long, value_name = "DIR[:ro]")]
     root: Option<Sharing>,
-
-    /// Show the program a file or directory, under the same path or another
-    /// one. Repeat for more
-    #[arg(long = "share", value_name = "PATH[=GUEST][:ro]")]
-    shares: Vec<Sharing>,
 
     /// Let the program use the host's network
     #[arg(long)]
@@ -280,18 +275,19 @@ fn is_linux_elf(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`HostError`] if it is missing or unsuitable, or the host fails.
-pub fn run(
-    args: LinuxArgs,
-    command: Vec<OsString>,
-    confine: Confine,
-) -> Result<ExitCode, HostError> {
+pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
+    let Program {
+        options: args,
+        shares,
+        command,
+    } = program;
     let stats = args.stats;
     let limits = Limits {
         memory: args.max_memory,
         instructions: args.max_instructions,
         time: args.max_time,
     };
-    let shares = args.shares.into_iter().map(Sharing::share);
+    let shares = shares.into_iter().map(|share| Sharing::from(share).share());
     let config = Config {
         program: command.first().cloned().unwrap_or_default(),
         args: command,

@@ -10,6 +10,7 @@ mod exit;
 mod host;
 mod linux;
 mod machines;
+mod share;
 mod size;
 mod ssd;
 mod terminal;
@@ -58,7 +59,7 @@ fn init_log(command: &Command) {
 fn run(command: Command) -> Result<ExitCode, HostError> {
     let confine = command.confine;
     let command = match command.program() {
-        Ok((args, program)) => return linux::run(args, program, confine),
+        Ok(program) => return linux::run(program, confine),
         Err(command) => *command,
     };
     match command.manage() {
