@@ -15,6 +15,35 @@ fn md5(path: &Path) -> String {
     text.split(' ').next().unwrap().into()
 }
 
+/// Writes to a file through memory.
+const MAPPER: &str = r#"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    int fd = open(argv[1], O_RDWR);
+    if (fd < 0 || ftruncate(fd, 6)) return 1;
+    char *at = mmap(0, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return 2;
+    memcpy(at, "Mapped", 6);
+    return msync(at, 6, MS_SYNC) || munmap(at, 6) || close(fd);
+}
+"#;
+
+/// Compiles a program for the guest, if there is a compiler here; CI insists.
+fn compile(source: &str, to: &Path) -> bool {
+    if talk::package("/usr/bin/riscv64-linux-gnu-gcc").is_none() {
+        return false;
+    }
+    let code = to.with_extension("c");
+    fs::write(&code, source).unwrap();
+    let mut command = std::process::Command::new("riscv64-linux-gnu-gcc");
+    let command = command.args(["-O1", "-static", "-o"]).arg(to).arg(&code);
+    assert!(command.status().unwrap().success());
+    true
+}
+
 fn mount(guest: &mut Talk, tag: &str, at: &str, options: &str) {
     let options = format!("trans=virtio,version=9p2000.L{options}");
     ask(
@@ -45,15 +74,19 @@ fn a_guest_works_in_directories_of_the_host() {
         std::os::unix::fs::symlink(target, work.join(name)).unwrap();
     }
 
+    let mapper = compile(MAPPER, &work.join("mapper"));
+
     let image = disk(&folder);
     let shares = [
         format!("{}", work.display()),
         format!("{},ro,tag=other", kept.display()),
     ];
-    let args = ["--harts", "2", "--share", &shares[0], "--share", &shares[1]];
+    let args = ["--share", &shares[0], "--share", &shares[1]];
     let mut guest = boot(&image, &args);
     let guest = &mut guest;
     log_in(guest);
+    // No line so long that its echo is broken.
+    ask(guest, "stty cols 1000");
     mount(guest, "work", "/work", "");
     mount(guest, "other", "/kept", "");
 
@@ -82,11 +115,7 @@ fn a_guest_works_in_directories_of_the_host() {
     // Many small files and directories, as in a source tree.
     ask(
         guest,
-        "cp -r /usr/include /usr/share/perl5 /work/tree 2>/dev/null; mkdir -p /work/tree",
-    );
-    ask(
-        guest,
-        "cp -r /etc /work/tree/etc && diff -r /etc /work/tree/etc",
+        "mkdir /work/tree; cp -r /etc /work/tree/etc && diff -r --no-dereference /etc /work/tree/etc",
     );
     ask(
         guest,
@@ -125,10 +154,6 @@ fn a_guest_works_in_directories_of_the_host() {
     assert_eq!(ask(guest, "stat -c '%a %Y' /work/big"), "640 1000000000");
     // A mapped file.
     mount(guest, "work", "/mapped", ",cache=mmap,msize=512000");
-    ask(
-        guest,
-        "perl -e 'open F, \"+<\", \"/mapped/copy\" or die; print -s F' | grep -qx 5",
-    );
     assert_eq!(
         ask(
             guest,
@@ -136,6 +161,10 @@ fn a_guest_works_in_directories_of_the_host() {
         ),
         "runs"
     );
+    if mapper {
+        ask(guest, "/mapped/mapper /mapped/copy");
+        assert_eq!(fs::read(work.join("copy")).unwrap(), b"Mapped");
+    }
     ask(guest, "umount /mapped");
 
     // Read-only is read-only.

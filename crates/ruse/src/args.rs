@@ -83,9 +83,8 @@ struct Cli {
     verbose: u8,
 
     /// Share a file or directory. A Linux program sees it under the same path
-    /// or as GUEST. A machine mounts a directory by its tag, which is its name
-    /// unless given: `mount -t 9p TAG /mnt`. With `ro` it is read-only.
-    /// Repeat for more
+    /// or as GUEST; a machine mounts a directory by its tag (`ruse boot --help`
+    /// says how). With `ro` it is read-only. Repeat for more
     #[arg(long = "share", value_name = "PATH[=GUEST][:ro]|DIR[,ro][,tag=TAG]")]
     shares: Vec<OsString>,
 
@@ -234,9 +233,8 @@ struct BootArgs {
     background: bool,
 
     /// Share a directory, which the guest mounts by its tag: the directory's
-    /// name, or the given one. `mount -t 9p -o trans=virtio TAG /mnt`, and
-    /// version=9p2000.L on older kernels. With `ro` it is read-only. Repeat
-    /// for more
+    /// name, or the given one. `mount -t 9p -o trans=virtio,version=9p2000.L
+    /// TAG /mnt`. With `ro` it is read-only. Repeat for more
     #[arg(long = "share", value_name = "DIR[,ro][,tag=TAG]")]
     shares: Vec<OsString>,
 

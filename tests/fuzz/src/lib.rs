@@ -9,6 +9,7 @@
 mod boot;
 mod bytes;
 mod chips;
+mod share;
 mod virtqueue;
 
 pub use bytes::Bytes;
@@ -42,6 +43,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "input",
         run: virtqueue::input,
+    },
+    Target {
+        name: "p9",
+        run: share::p9,
+    },
+    Target {
+        name: "share",
+        run: share::run,
     },
     Target {
         name: "code",

@@ -314,6 +314,7 @@ mod tests {
             "initrd",
             "append",
             "disks",
+            "shares",
             "console",
             "console-log",
             "svadu",
