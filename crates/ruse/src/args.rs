@@ -379,8 +379,6 @@ pub struct Program {
 enum What {
     /// Something about machines with names.
     Manage(Manage),
-    /// A Linux program, with its arguments.
-    Program(Box<LinuxArgs>, Vec<OsString>),
     /// A Linux program.
     Program(Box<Program>),
     /// The monitor.
