@@ -109,7 +109,7 @@ const MACHINE_OPTIONS: &[&str] = &[
 enum Verb {
     /// Boot an operating system
     #[command(after_help = EXAMPLES)]
-    Boot(BootArgs),
+    Boot(Box<BootArgs>),
     /// Start machines that files describe
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
@@ -514,6 +514,7 @@ fn command(
             }
         },
         Some(Verb::Boot(boot)) => {
+            let boot = *boot;
             let firmware = (boot.bios != Path::new("builtin")).then_some(boot.bios);
             if firmware.is_none() && boot.kernel.is_none() {
                 return Err(<Cli as clap::CommandFactory>::command().error(
