@@ -101,7 +101,11 @@ impl Fids {
                 if old.get().open.is_some() {
                     return Err(Errno::EBUSY);
                 }
-                self.bytes = bytes - old.get().len();
+                let bytes = bytes - old.get().len();
+                if bytes > MAX_BYTES {
+                    return Err(Errno::ENFILE);
+                }
+                self.bytes = bytes;
                 old.insert(new);
             }
             Entry::Vacant(place) => {

@@ -214,28 +214,34 @@ impl Server {
         body: &mut Decoder<'_>,
         out: &mut Encoder<'_>,
     ) -> Result<(), Errno> {
-        let (number, name, flags, mode) = (body.u32()?, body.name()?, body.u32()?, body.u32()?);
+        let (number, name, flags, wanted) = (body.u32()?, body.name()?, body.u32()?, body.u32()?);
         self.tree.writable()?;
         let (read, write) = access(flags)?;
         let path = join(self.fids.check_open(number)?.path()?, name)?;
         let truncates = flags & open::TRUNC != 0;
-        let mode = host_mode(mode, false) & 0o777;
+        let wanted = host_mode(wanted, false) & 0o777;
         let how = |create| Opening {
             read,
             write: write || truncates,
             create,
         };
-        let mut made = self.open_file(&path, how(Some(mode)));
+        let mut made = self.open_file(&path, how(Some(wanted)));
         if matches!(made, Err(Errno::EEXIST)) && flags & open::EXCL == 0 {
-            made = self.open_file(&path, how(None));
+            // Opening a device can do something: ask first what it is.
+            made = match self.tree.stat(&path)?.kind() {
+                mode::FILE => self.open_file(&path, how(None)),
+                mode::DIR => Err(Errno::EISDIR),
+                mode::LINK => Err(Errno::ELOOP),
+                _ => Err(Errno::ENXIO),
+            };
             if let (Ok(file), true) = (&made, truncates) {
                 file.set_len(0)?;
             }
         } else if let Ok(file) = &made
-            && os::stat_file(file, &path)?.mode & 0o777 != mode
+            && os::stat_file(file, &path)?.mode & 0o777 != wanted
         {
             // The guest's umask has been applied; the host's need not be.
-            os::set_mode(file, mode)?;
+            os::set_mode(file, wanted)?;
         }
         let file = made?;
         let stat = os::stat_file(&file, &path)?;

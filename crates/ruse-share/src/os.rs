@@ -192,11 +192,39 @@ mod unix {
         Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?)
     }
 
-    /// Permissions of `name`, which is no link: if it has become one, then
-    /// those of what it leads to, still beneath `dir`.
+    /// Permissions of `name`, whatever they were.
+    #[cfg(target_os = "linux")]
     pub(crate) fn set_mode_at(dir: &Dir, name: &Path, mode: u32) -> io::Result<()> {
-        use cap_std::fs::PermissionsExt;
-        dir.set_permissions(name, cap_std::fs::Permissions::from_mode(mode))
+        use rustix::fs::FileType;
+        use rustix::io::Errno;
+        use std::os::fd::AsRawFd;
+        // Without opening it: it may be a FIFO, or nobody's to read. And a
+        // handle of this kind has its mode changed only by way of /proc.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+        let found = rustix::fs::fstat(&handle)?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Symlink {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        let by_handle = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        match rustix::fs::chmod(by_handle, Mode::from_raw_mode(mode)) {
+            Err(Errno::NOENT) => {
+                let how = Opening {
+                    read: true,
+                    write: false,
+                    create: None,
+                };
+                set_mode(open(dir, name, how)?, mode)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Permissions of `name`, whatever they were.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn set_mode_at(dir: &Dir, name: &Path, mode: u32) -> io::Result<()> {
+        let (mode, flags) = (Mode::from_raw_mode(mode as _), AtFlags::SYMLINK_NOFOLLOW);
+        Ok(rustix::fs::chmodat(dir, name, mode, flags)?)
     }
 
     fn owner(

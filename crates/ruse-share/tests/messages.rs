@@ -304,6 +304,16 @@ fn attributes() {
     let dir = client.walk("dir").unwrap();
     client.set(dir, &mode(0o3750)).unwrap();
     assert_eq!(client.attributes(dir).unwrap().mode & 0o7777, 0o3750);
+    // Of what cannot be read, and of what would wait for somebody if it was.
+    client.mknod(ROOT, "fifo", 0o01_0644).unwrap();
+    client.mknod(ROOT, "socket", 0o14_0644).unwrap();
+    client.mknod(ROOT, "hidden", 0o10_0000).unwrap();
+    for name in ["fifo", "socket", "hidden"] {
+        let fid = client.walk(name).unwrap();
+        client.set(fid, &mode(0o620)).unwrap();
+        assert_eq!(client.attributes(fid).unwrap().mode & 0o7777, 0o620);
+    }
+    assert_eq!(client.create("fifo", RDWR, 0o666), Err(6));
     let size = |size| Set {
         valid: 8,
         size,
