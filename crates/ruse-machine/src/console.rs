@@ -110,29 +110,37 @@ impl Handle {
         mut receive: impl FnMut(&[u8]) -> usize,
         mut send_break: impl FnMut() -> bool,
     ) -> bool {
-        let mut inbox = lock(&self.0.inbox);
+        // Neither is called under the lock: the device may be printing, and who
+        // passes that on may find that it has to stop the machine. Meanwhile
+        // others only add to the end.
         loop {
-            let next = inbox.breaks.front().copied();
+            let (next, offered) = {
+                let inbox = lock(&self.0.inbox);
+                let next = inbox.breaks.front().copied();
+                let len = next.unwrap_or(inbox.bytes.len());
+                let offered: Vec<u8> = inbox.bytes.iter().take(len).copied().collect();
+                (next, offered)
+            };
             if next == Some(0) {
                 if !send_break() {
                     return false;
                 }
-                inbox.breaks.pop_front();
+                lock(&self.0.inbox).breaks.pop_front();
                 continue;
             }
-            let offered = next.unwrap_or(inbox.bytes.len());
-            if offered == 0 {
+            if offered.is_empty() {
                 return true;
             }
-            let taken = receive(&inbox.bytes.make_contiguous()[..offered]);
+            let taken = receive(&offered);
             if taken > 0 {
+                let mut inbox = lock(&self.0.inbox);
                 inbox.bytes.drain(..taken);
                 for after in &mut inbox.breaks {
                     *after -= taken;
                 }
                 self.0.room.notify_all();
             }
-            if taken < offered {
+            if taken < offered.len() {
                 return false;
             }
         }
