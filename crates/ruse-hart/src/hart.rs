@@ -194,6 +194,14 @@ impl Hart {
 
     /// Back to the reset state. The count of retired instructions goes on.
     pub fn reset(&mut self) {
+        self.code.clear();
+        self.provisional.clear();
+        self.restart();
+    }
+
+    /// Back to the reset state, but for the decoded code, which is good until
+    /// [`Hart::sync_code`]: for a hart that firmware starts again.
+    pub fn restart(&mut self) {
         self.r = [0; 256];
         self.pc = 0;
         self.privilege = Privilege::Machine;
@@ -201,8 +209,6 @@ impl Hart {
         self.reservation = None;
         self.exit = None;
         self.futile_traps = 0;
-        self.code.clear();
-        self.provisional.clear();
         self.refresh_float();
         self.flush_tlb();
     }

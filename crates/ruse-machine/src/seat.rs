@@ -247,7 +247,7 @@ impl Seat {
         self.news.store(false, Ordering::SeqCst);
         let hartid = hart.hartid();
         if let State::Starting { pc, opaque } = desk.state {
-            hart.reset();
+            hart.restart();
             hart.enter_supervisor(pc, hartid, opaque);
             desk.state = State::Running;
         }
@@ -263,7 +263,7 @@ impl Seat {
             State::Suspended {
                 resume: Some((pc, opaque)),
             } => {
-                hart.reset();
+                hart.restart();
                 hart.enter_supervisor(pc, hartid, opaque);
                 desk.state = State::Running;
             }
