@@ -1,5 +1,12 @@
 //! What a chip needs from the world outside the machine.
 
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use ruse_bus::Wake;
+
 /// Where a serial port or a console sends what the guest prints.
 pub trait ConsoleOut: Send {
     /// Takes all of `bytes`.
@@ -35,6 +42,98 @@ pub trait FileServer: Send {
     /// Answers `message` in `reply` and says how long that is; 0 if no answer
     /// fits.
     fn answer(&mut self, message: &[u8], reply: &mut [u8]) -> usize;
+}
+
+/// An Ethernet frame, without its check sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// From the destination's address to the end of the payload.
+    pub bytes: Vec<u8>,
+    /// What a card has yet to do to it.
+    pub offload: Offload,
+}
+
+/// Work on a frame that is left to a card, which in a virtual network mostly
+/// means: to nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// The Internet checksum over all from the first number on is to be
+    /// stored that much further on as the second says, where the sum of the
+    /// pseudo header is now.
+    pub checksum: Option<(u16, u16)>,
+    /// The frame stands for many.
+    pub segments: Option<Segments>,
+}
+
+/// A TCP segment that is longer than the wire's frames, to be cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// Over IPv6, not IPv4.
+    pub v6: bool,
+    /// The payload of each frame on the wire.
+    pub size: u16,
+    /// The length of the headers, which all of them have.
+    pub header: u16,
+}
+
+/// What a guest takes besides frames that could be on a wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Frames with a checksum to be finished.
+    pub checksum: bool,
+    /// Long TCP segments over IPv4.
+    pub tcp4: bool,
+    /// Long TCP segments over IPv6.
+    pub tcp6: bool,
+}
+
+/// What became of frames offered to a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// It has them all.
+    All,
+    /// It has no room for more. The bell rings when it has.
+    Full,
+    /// It does not use the card.
+    Down,
+}
+
+/// A network card, from the network's side. Frames wait in the guest's own
+/// memory until they are taken, and what cannot be given stays with the
+/// network: the card holds none.
+pub trait NetCard: Send + Sync {
+    /// Takes what the guest sends, up to about `limit` bytes. False: that was
+    /// all, and the bell rings when there is more.
+    fn take(&self, limit: usize, each: &mut dyn FnMut(Frame)) -> bool;
+
+    /// Gives the guest frames, from the first on.
+    fn give(&self, frames: &mut VecDeque<Frame>) -> Given;
+
+    /// What the guest takes.
+    fn takes(&self) -> Takes;
+
+    /// Plugs the cable in or out.
+    fn set_link(&self, up: bool);
+}
+
+/// What a card is connected to. It does its work on a thread of its own.
+pub trait Network: Send {
+    /// Whether it takes frames with work left to do, and makes some.
+    fn offloads(&self) -> bool;
+
+    /// Whether the cable is plugged in at first.
+    fn link(&self) -> bool {
+        true
+    }
+
+    /// Whom the card wakes when the guest sends or makes room.
+    fn bell(&self) -> Arc<dyn Wake>;
+
+    /// Begins to serve `card`, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// If the host gives no thread.
+    fn start(self: Box<Self>, card: Arc<dyn NetCard>) -> io::Result<Box<dyn Any + Send + Sync>>;
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub mod uart;
 pub mod virtio;
 
 pub use aclint::Aclint;
-pub use backend::{ConsoleIn, ConsoleOut, Entropy, FileServer, WallClock};
+pub use backend::{ConsoleIn, ConsoleOut, Entropy, FileServer, NetCard, Network, WallClock};
 pub use goldfish_rtc::GoldfishRtc;
 pub use plic::Plic;
 pub use test_finisher::{Power, PowerRequest, TestFinisher};

@@ -1,12 +1,13 @@
 //! What is on the board, where, and how it is wired: one table, from which
 //! both the bus and the device tree are made.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use ruse_bus::{
-    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ram, VirtualClock, Wake,
+    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ongoing, Ram, VirtualClock, Wake,
 };
-use ruse_devices::virtio::{self, Blk, Console, Input, P9, Rng, ServerThread, VirtioMmio};
+use ruse_devices::virtio::{self, Blk, Console, Input, Net, P9, Rng, ServerThread, VirtioMmio};
 use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
@@ -69,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) activity: Activity,
     /// Threads that devices work on, for as long as the machine lives.
     pub(crate) _threads: Vec<ServerThread>,
+    /// Networks at work, from which something may come at any time.
+    pub(crate) _networks: Vec<(Box<dyn Any + Send + Sync>, Ongoing)>,
     pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
     pub(crate) rtc: Arc<Mutex<GoldfishRtc>>,
     pub(crate) uart: Arc<Mutex<Uart>>,
@@ -113,7 +116,8 @@ impl Board {
         let disks = std::mem::take(&mut config.disks);
         let shares = std::mem::take(&mut config.shares);
         let wants_console = config.port == Port::Virtio;
-        let wanted = disks.len() + 2 + usize::from(wants_console) + shares.len();
+        let nics = std::mem::take(&mut config.nics);
+        let wanted = disks.len() + nics.len() + 2 + usize::from(wants_console) + shares.len();
         if wanted > layout::VIRTIO_SLOTS {
             return Err(MachineError::Slots {
                 wanted,
@@ -202,6 +206,17 @@ impl Board {
                 threads.push(thread.map_err(MachineError::Thread)?);
             }
         }
+        let mut networks = Vec::new();
+        for nic in nics {
+            let (base, (wires, line)) = slot();
+            let network = nic.network;
+            let bell = network.bell();
+            let net = Net::new(nic.mac, network.offloads(), network.link(), bell);
+            let device = VirtioMmio::new(net, ram.clone(), line);
+            let card = table.add("net", base, virtio::SIZE, wires, device)?;
+            let running = network.start(card).map_err(MachineError::Thread)?;
+            networks.push((running, activity.begin()));
+        }
         let (base, (wires, line)) = slot();
         let rng = Rng::new(Box::new(entropy.clone()));
         let device = VirtioMmio::new(rng, ram.clone(), line);
@@ -237,6 +252,7 @@ impl Board {
             entropy,
             activity,
             _threads: threads,
+            _networks: networks,
             aclint,
             rtc,
             uart,

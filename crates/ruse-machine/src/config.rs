@@ -1,6 +1,6 @@
 //! What a machine is built from.
 
-use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
+use ruse_devices::{ConsoleOut, Entropy, FileServer, Network, WallClock};
 use ruse_disk::Disk;
 use ruse_hart::Xlen;
 
@@ -81,6 +81,14 @@ pub enum Port {
     Virtio,
 }
 
+/// A network card.
+pub struct Nic {
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// What it is connected to.
+    pub network: Box<dyn Network>,
+}
+
 /// A directory that the guest can mount.
 pub struct Share {
     /// By which name: 1 to 32 bytes, unlike those of the others.
@@ -100,6 +108,8 @@ pub struct MachineConfig {
     pub memory: u64,
     /// Its disks, first to last.
     pub disks: Vec<Box<dyn Disk>>,
+    /// Its network cards, first to last.
+    pub nics: Vec<Nic>,
     /// Directories of the host that it can mount.
     pub shares: Vec<Share>,
     /// Where time comes from.
@@ -130,6 +140,7 @@ impl MachineConfig {
             },
             memory: 1 << 30,
             disks: Vec::new(),
+            nics: Vec::new(),
             shares: Vec::new(),
             time: Time::Host,
             console: Box::new(Nowhere),

@@ -43,7 +43,7 @@ mod threads;
 
 pub use buttons::Buttons;
 pub use clock::HostClock;
-pub use config::{Boot, Cpu, MachineConfig, Port, Share, Time};
+pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Share, Time};
 pub use console::Handle;
 pub use entropy::SeededEntropy;
 pub use error::{LoadError, MachineError};

@@ -18,6 +18,7 @@ use crate::error::HostError;
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
+use crate::net::NetArgs;
 use crate::{exit, share, size, ssd};
 
 /// What `ruse` boots when it is told nothing.
@@ -36,6 +37,8 @@ Examples:
   ruse --root debian:ro bash -c 'uname -a'
                                   a Linux program with its libraries
   ruse boot --kernel Image --append 'root=/dev/vda console=ttyS0' --disk root.img
+  ruse boot --kernel Image --append 'root=/dev/vda console=ttyS0' --disk root.img \
+            --forward 8081:80   its web server is http://127.0.0.1:8081/
   ruse boot --bios fw_dynamic.bin --kernel u-boot.bin --disk disk.img --disk seed.iso,ro
   ruse up a.toml b.toml           two machines in the background
   ruse ps; ruse console a; ruse stop a b
@@ -239,6 +242,9 @@ struct BootArgs {
     shares: Vec<OsString>,
 
     #[command(flatten)]
+    net: NetArgs,
+
+    #[command(flatten)]
     machine: MachineArgs,
 }
 
@@ -391,6 +397,7 @@ enum What {
         kernel: Option<PathBuf>,
         initrd: Option<PathBuf>,
         cmdline: String,
+        net: NetArgs,
     },
 }
 
@@ -528,6 +535,7 @@ fn command(
                 kernel: boot.kernel,
                 initrd: boot.initrd,
                 cmdline: boot.append,
+                net: boot.net,
             };
             shares = boot.shares;
             (what, boot.machine)
@@ -695,7 +703,16 @@ impl Command {
         Needs {
             reads: paths(true),
             writes: paths(false),
+            network: !self.cards().is_empty(),
             ..Needs::default()
+        }
+    }
+
+    /// The machine's network cards.
+    fn cards(&self) -> Vec<ruse_net::NetSpec> {
+        match (&self.what, self.machine.clock) {
+            (What::System { net, .. }, clock) => net.cards(matches!(clock, Clock::Host)),
+            _ => Vec::new(),
         }
     }
 
@@ -706,7 +723,7 @@ impl Command {
     /// [`HostError`] if a file is missing or unsuitable, or they do not make
     /// a machine.
     pub fn machine(self, console: Box<dyn ConsoleOut>) -> Result<(Machine, Facts), HostError> {
-        let needs = self.needs();
+        let (needs, cards) = (self.needs(), self.cards());
         let runs = self.dump_dtb.is_none();
         let args = self.machine;
         // No image larger than RAM is of use.
@@ -727,6 +744,7 @@ impl Command {
             disks.push(Box::new(disk));
         }
         let shares = share::open(&self.shares)?;
+        let mut nics = Vec::new();
         let boot = match &self.what {
             What::Monitor | What::Program(..) | What::Manage(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
@@ -743,7 +761,9 @@ impl Command {
                 kernel,
                 initrd,
                 cmdline,
+                net,
             } => {
+                nics = net.open(&cards)?;
                 let kernel = kernel.as_deref().map(image).transpose()?;
                 let initrd = initrd.as_deref().map(image).transpose()?;
                 let cmdline = cmdline.clone();
@@ -771,6 +791,7 @@ impl Command {
         config.memory = args.memory;
         config.disks = disks;
         config.shares = shares;
+        config.nics = nics;
         config.port = match args.console {
             Console::Uart => Port::Uart,
             Console::Virtio => Port::Virtio,

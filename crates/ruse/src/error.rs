@@ -25,6 +25,9 @@ pub enum HostError {
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// A network.
+    #[error(transparent)]
+    Net(#[from] ruse_net::NetError),
     /// A file that is to be written.
     #[error("{}: cannot write it: {source}", path.display())]
     Write {

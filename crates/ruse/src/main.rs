@@ -10,6 +10,7 @@ mod exit;
 mod host;
 mod linux;
 mod machines;
+mod net;
 mod share;
 mod size;
 mod ssd;

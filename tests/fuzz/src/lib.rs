@@ -53,6 +53,14 @@ pub const TARGETS: &[Target] = &[
         run: share::run,
     },
     Target {
+        name: "net",
+        run: virtqueue::net,
+    },
+    Target {
+        name: "frames",
+        run: ruse_net::testing::feed,
+    },
+    Target {
         name: "code",
         run: boot::code,
     },
