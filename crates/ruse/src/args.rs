@@ -764,6 +764,7 @@ impl Command {
                 net,
             } => {
                 nics = net.open(&cards)?;
+                facts.forwards = net.ways_in();
                 let kernel = kernel.as_deref().map(image).transpose()?;
                 let initrd = initrd.as_deref().map(image).transpose()?;
                 let cmdline = cmdline.clone();

@@ -44,6 +44,12 @@ impl NetArgs {
             .collect()
     }
 
+    /// The ports of this host that lead into the guest, as one would write
+    /// them.
+    pub fn ways_in(&self) -> Vec<String> {
+        self.forwards.iter().map(shortest).collect()
+    }
+
     /// Connects `cards`: binds ports, opens sockets.
     ///
     /// # Errors
@@ -78,6 +84,16 @@ impl NetArgs {
             None => Ok(nics),
             Some(_) => Err(NetError::NoUser.into()),
         }
+    }
+}
+
+/// A forward without what it would have anyway.
+fn shortest(forward: &Forward) -> String {
+    let kind = if forward.udp { "udp:" } else { "" };
+    let short = format!("{kind}{}:{}", forward.host.port(), forward.guest.port());
+    match short.parse::<Forward>() {
+        Ok(same) if same == *forward => short,
+        _ => forward.to_string(),
     }
 }
 
