@@ -88,10 +88,69 @@ pub enum DiskError {
         /// What the host said.
         source: io::Error,
     },
+    /// The file is not what it was taken for.
+    #[error("disk image {}: not a usable {format} image: {problem} (at {offset:#x})", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it was taken for.
+        format: &'static str,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The image needs something that is not here.
+    #[error("disk image {}: {feature}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it needs, and what to do.
+        feature: String,
+    },
+    /// The image's own tables contradict each other.
+    #[error(
+        "disk image {}: damaged at {offset:#x}: {problem}; see `ruse disk check`", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The file may be of either format, and the guest may have had a hand in
+    /// that.
+    #[error(
+        "disk image {}: its contents look like qcow2 and its name does not; add `,format=qcow2`, \
+         or `,format=raw` if a guest wrote them", path.display()
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something is wrong with the file under an overlay.
+    #[error("disk image {}: its backing file cannot be used: {source}", path.display())]
+    Backing {
+        /// The overlay.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<DiskError>,
+    },
+    /// An operation that makes no sense for the image.
+    #[error("disk image {}: {problem}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        problem: String,
+    },
 }
 
 impl DiskError {
     /// Whether it is for want of room on the host: the same may succeed later.
+    /// What failed so has changed at most the range that it was to write.
     pub fn is_no_room(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))

@@ -22,14 +22,22 @@
 //! ```
 
 mod error;
+#[cfg(any(unix, windows))]
+mod file;
 mod memory;
+pub mod qcow2;
 #[cfg(any(unix, windows))]
 mod raw;
+mod storage;
 
 pub use error::DiskError;
+#[cfg(any(unix, windows))]
+pub use file::FileStorage;
 pub use memory::MemoryDisk;
+pub use qcow2::Qcow2;
 #[cfg(any(unix, windows))]
 pub use raw::{RawDisk, create_sparse};
+pub use storage::{MemoryStorage, Storage};
 
 /// The unit that a disk's size is a multiple of, in bytes.
 pub const SECTOR: u64 = 512;
@@ -77,6 +85,43 @@ pub trait Disk: Send {
     /// # Errors
     /// [`DiskError`] when read-only, out of range, or when the host fails.
     fn write_zeroes(&mut self, offset: u64, len: u64, may_unmap: bool) -> Result<(), DiskError>;
+
+    /// What is known about the bytes from `offset` on without reading them.
+    ///
+    /// # Errors
+    /// [`DiskError`] out of range, or when the host fails.
+    fn extent(&mut self, offset: u64) -> Result<Extent, DiskError> {
+        check_range(|| self.id().into(), self.size(), offset, 1)?;
+        Ok(Extent {
+            len: self.size() - offset,
+            zero: false,
+        })
+    }
+
+    /// The bytes that the disk takes up on the host, where that is known.
+    fn held(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A piece of a disk of which one thing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// How long it is, at least 1.
+    pub len: u64,
+    /// It reads as zeroes. Otherwise it may or may not.
+    pub zero: bool,
+}
+
+/// What a disk calls itself after its file: at most 20 printable characters.
+fn id_of(path: &std::path::Path) -> String {
+    let name = path
+        .file_name()
+        .map_or_else(|| "disk".into(), |name| name.to_string_lossy());
+    name.chars()
+        .filter(char::is_ascii_graphic)
+        .take(20)
+        .collect()
 }
 
 /// Checks that `len` bytes at `offset` lie inside a disk of `size` bytes.

@@ -1,10 +1,9 @@
 //! A disk whose sectors are the bytes of a host file, one after the other.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{Disk, DiskError, SECTOR, check_range};
+use crate::{Disk, DiskError, Extent, FileStorage, SECTOR, Storage, check_range};
 
 /// How many zeroes are written at a time where the host has no quicker way.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -12,16 +11,12 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 /// A raw disk image.
 ///
 /// The file is locked while it is open: any number of machines may read it,
-/// or one may write to it. The lock is advisory, so that it guards against
-/// accidents between machines and not against other programs.
+/// or one may write to it.
 pub struct RawDisk {
-    file: File,
-    path: PathBuf,
+    storage: FileStorage,
     name: String,
     size: u64,
     read_only: bool,
-    /// The file system said that it cannot punch holes.
-    no_holes: bool,
 }
 
 impl RawDisk {
@@ -31,53 +26,28 @@ impl RawDisk {
     /// [`DiskError`] if it cannot be opened that way, is no file or block
     /// device, is empty or no multiple of 512 bytes long, or is in use.
     pub fn open(path: impl AsRef<Path>, read_only: bool) -> Result<Self, DiskError> {
-        let path = path.as_ref().to_path_buf();
-        let writable = !read_only;
-        let open_error = |source| DiskError::Open {
+        Self::over(FileStorage::open(path, read_only)?, read_only)
+    }
+
+    /// The image that is all of `storage`.
+    ///
+    /// # Errors
+    /// [`DiskError`] if it is empty or no multiple of 512 bytes long.
+    pub fn over(mut storage: FileStorage, read_only: bool) -> Result<Self, DiskError> {
+        let path = storage.path().to_path_buf();
+        let size = storage.len().map_err(|source| DiskError::Open {
             path: path.clone(),
-            writable,
+            writable: !read_only,
             source,
-        };
-        // Asked before opening, which on a FIFO would wait for a peer.
-        let kind = std::fs::metadata(&path).map_err(open_error)?.file_type();
-        if !kind.is_file() && !is_block_device(kind) {
-            return Err(DiskError::Kind { path });
-        }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .open(&path)
-            .map_err(open_error)?;
-        let locked = if writable {
-            file.try_lock()
-        } else {
-            file.try_lock_shared()
-        };
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DiskError::InUse { path, writable }),
-            Err(TryLockError::Error(error)) => {
-                // Some network file systems have no locks; that is no reason
-                // to have no disk.
-                log::warn!("disk image {}: cannot lock it: {error}", path.display());
-            }
-        }
-        // By seeking, since a block device has no length as a file.
-        let size = io::Seek::seek(&mut file, io::SeekFrom::End(0)).map_err(open_error)?;
+        })?;
         if size == 0 || !size.is_multiple_of(SECTOR) {
             return Err(DiskError::Size { path, size });
         }
-        let name = path
-            .file_name()
-            .map_or_else(|| "disk".into(), |name| name.to_string_lossy());
-        let name = name.chars().filter(char::is_ascii_graphic).take(20);
         Ok(Self {
-            name: name.collect(),
-            file,
-            path,
+            name: crate::id_of(&path),
+            storage,
             size,
             read_only,
-            no_holes: false,
         })
     }
 
@@ -90,12 +60,12 @@ impl RawDisk {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.storage.path()
     }
 
     fn io(&self, what: &'static str, offset: u64, source: io::Error) -> DiskError {
         DiskError::Io {
-            path: self.path.clone(),
+            path: self.path().to_path_buf(),
             what,
             offset,
             source,
@@ -105,7 +75,7 @@ impl RawDisk {
     fn check_write(&self, offset: u64, len: u64) -> Result<(), DiskError> {
         if self.read_only {
             return Err(DiskError::ReadOnly {
-                name: self.path.display().to_string(),
+                name: self.path().display().to_string(),
                 offset,
             });
         }
@@ -113,23 +83,13 @@ impl RawDisk {
     }
 
     fn check(&self, offset: u64, len: u64) -> Result<(), DiskError> {
-        check_range(|| self.path.display().to_string(), self.size, offset, len)
+        check_range(|| self.path().display().to_string(), self.size, offset, len)
     }
 
-    /// Gives the range back to the host, which makes it read as zeroes. False
-    /// where that cannot be done.
     fn punch(&mut self, offset: u64, len: u64) -> Result<bool, DiskError> {
-        if self.no_holes {
-            return Ok(false);
-        }
-        match os::punch_hole(&self.file, offset, len) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                self.no_holes = true;
-                Ok(false)
-            }
-            Err(error) => Err(self.io("discard", offset, error)),
-        }
+        self.storage
+            .punch(offset, len)
+            .map_err(|error| self.io("discard", offset, error))
     }
 }
 
@@ -144,20 +104,13 @@ pub fn create_sparse(path: impl AsRef<Path>, size: u64) -> Result<(), DiskError>
     if size == 0 || !size.is_multiple_of(SECTOR) {
         return Err(DiskError::Size { path, size });
     }
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(|error| (false, error))
-        .and_then(|file| {
-            os::make_sparse(&file);
-            file.set_len(size).map_err(|error| (true, error))
-        });
-    made.map_err(|(ours, source)| {
-        if ours {
-            // Best effort: the error that matters is the first one.
-            let _ = std::fs::remove_file(&path);
-        }
+    let mut storage = FileStorage::create(&path).map_err(|error| match error {
+        DiskError::Create { path, source, .. } => DiskError::Create { path, size, source },
+        other => other,
+    })?;
+    storage.set_len(size).map_err(|source| {
+        // Best effort: the error that matters is the first one.
+        let _ = std::fs::remove_file(&path);
         DiskError::Create { path, size, source }
     })
 }
@@ -177,20 +130,27 @@ impl Disk for RawDisk {
 
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), DiskError> {
         self.check(offset, out.len() as u64)?;
-        os::read_exact_at(&self.file, out, offset).map_err(|error| self.io("read", offset, error))
+        match self.storage.read_at(offset, out) {
+            Ok(n) if n == out.len() => Ok(()),
+            // Somebody cut the file off.
+            Ok(_) => Err(self.io("read", offset, io::ErrorKind::UnexpectedEof.into())),
+            Err(error) => Err(self.io("read", offset, error)),
+        }
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.check_write(offset, bytes.len() as u64)?;
-        os::write_all_at(&self.file, bytes, offset).map_err(|error| self.io("write", offset, error))
+        self.storage
+            .write_at(offset, bytes)
+            .map_err(|error| self.io("write", offset, error))
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
         if self.read_only {
             return Ok(());
         }
-        self.file
-            .sync_data()
+        self.storage
+            .sync()
             .map_err(|error| self.io("flush", 0, error))
     }
 
@@ -215,114 +175,33 @@ impl Disk for RawDisk {
         }
         Ok(())
     }
-}
 
-#[cfg(unix)]
-fn is_block_device(kind: std::fs::FileType) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    kind.is_block_device()
-}
-
-#[cfg(not(unix))]
-fn is_block_device(_: std::fs::FileType) -> bool {
-    false
-}
-
-#[cfg(unix)]
-mod os {
-    //! Positional I/O where the host is a Unix.
-
-    use std::fs::File;
-    use std::io;
-    use std::os::unix::fs::FileExt;
-
-    pub fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-        file.read_exact_at(out, offset)
+    fn extent(&mut self, offset: u64) -> Result<Extent, DiskError> {
+        self.check(offset, 1)?;
+        let data = self
+            .storage
+            .next_data(offset)
+            .map_err(|error| self.io("map", offset, error))?;
+        let (zero, end) = match data {
+            None => (true, self.size),
+            Some((from, _)) if from > offset => (true, from),
+            Some((_, to)) => (false, to),
+        };
+        Ok(Extent {
+            len: end.min(self.size) - offset,
+            zero,
+        })
     }
 
-    pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        file.write_all_at(bytes, offset)
-    }
-
-    /// Files are sparse by themselves.
-    pub fn make_sparse(_: &File) {}
-
-    #[cfg(target_os = "linux")]
-    pub fn punch_hole(file: &File, offset: u64, len: u64) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        loop {
-            match fallocate(file, flags, offset, len) {
-                Err(rustix::io::Errno::INTR) => {}
-                // A block device that cannot, or a kernel that does not know.
-                Err(
-                    rustix::io::Errno::OPNOTSUPP
-                    | rustix::io::Errno::NOSYS
-                    | rustix::io::Errno::NODEV
-                    | rustix::io::Errno::INVAL,
-                ) => return Err(io::ErrorKind::Unsupported.into()),
-                other => return Ok(other?),
-            }
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-#[cfg(windows)]
-mod os {
-    //! Positional I/O on Windows, where it moves the cursor, which nobody
-    //! uses.
-
-    use std::fs::File;
-    use std::io;
-    use std::os::windows::fs::FileExt;
-
-    pub fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
-        while !out.is_empty() {
-            match file.seek_read(out, offset) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    out = &mut out[n..];
-                    offset += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    pub fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match file.seek_write(bytes, offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    bytes = &bytes[n..];
-                    offset += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// NTFS files become sparse by a control code, which needs an unsafe
-    /// call; without it the file takes its space, and nothing else differs.
-    pub fn make_sparse(_: &File) {}
-
-    pub fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn held(&self) -> Option<u64> {
+        self.storage.held()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn image(size: u64) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -392,7 +271,7 @@ mod tests {
         let full = blocks();
         disk.discard(1 << 30, 4 << 20).unwrap();
         disk.flush().unwrap();
-        assert!(disk.no_holes || blocks() < full / 2);
+        assert!(blocks() < full / 2);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 64 << 30);
     }
 
