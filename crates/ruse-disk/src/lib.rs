@@ -1,13 +1,13 @@
 //! What the guest takes for an SSD: host files behind block devices.
 //!
 //! [`Disk`] is what a block device asks of its medium. [`RawDisk`] keeps the
-//! sectors in a host file, one after the other; [`MemoryDisk`] keeps them in
-//! memory.
+//! sectors in a host file, one after the other; [`Qcow2`] keeps them in a file
+//! that grows as it is written to, or differs from another one; [`MemoryDisk`]
+//! keeps them in memory. [`open`] opens any of them as a [`DiskSpec`] says.
 //!
-//! What survives what: once `write_at` returned, the bytes are the host
+//! What survives what, in raw images (for the others see [`qcow2`]): once `write_at` returned, the bytes are the host
 //! kernel's and outlive the death of this process, `kill -9` included; once
-//! `flush` returned after that, they outlive a power failure. Nothing is
-//! cached here.
+//! `flush` returned after that, they outlive a power failure.
 //!
 //! ```
 //! use ruse_disk::{Disk, RawDisk, create_sparse};
@@ -25,18 +25,24 @@ mod error;
 #[cfg(any(unix, windows))]
 mod file;
 mod memory;
+#[cfg(any(unix, windows))]
+mod open;
 pub mod qcow2;
 #[cfg(any(unix, windows))]
 mod raw;
+mod spec;
 mod storage;
 
 pub use error::DiskError;
 #[cfg(any(unix, windows))]
 pub use file::FileStorage;
 pub use memory::MemoryDisk;
+#[cfg(any(unix, windows))]
+pub use open::{backing_spec, create, create_overlay, format_of, open, overlay_path};
 pub use qcow2::Qcow2;
 #[cfg(any(unix, windows))]
 pub use raw::{RawDisk, create_sparse};
+pub use spec::{DiskSpec, Format, Layer, SpecError};
 pub use storage::{MemoryStorage, Storage};
 
 /// The unit that a disk's size is a multiple of, in bytes.

@@ -181,7 +181,8 @@ mod tests {
             let slot = cache.room().unwrap();
             cache.fill(slot).fill(at as u8);
             cache.name(slot, at * 512);
-            assert_eq!(cache.bytes(cache.find(0).unwrap())[3], 9);
+            let first = cache.find(0).unwrap();
+            assert_eq!(cache.bytes(first)[3], 9);
         }
         let held = (0..40).filter(|at| cache.find(at * 512).is_some()).count();
         assert_eq!(held, 4);

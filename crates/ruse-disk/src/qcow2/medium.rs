@@ -113,11 +113,4 @@ impl Medium {
         self.end = len;
         Ok(())
     }
-
-    /// Where at or after `offset` there may be data, up to where.
-    pub fn next_data(&mut self, offset: u64) -> Result<Option<(u64, u64)>, DiskError> {
-        self.storage
-            .next_data(offset)
-            .map_err(|error| self.io("map", offset, error))
-    }
 }
