@@ -4,10 +4,19 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proptest::prelude::*;
 use ruse_disk::qcow2::{Access, CreateOptions, Repair};
 use ruse_disk::{Disk, DiskSpec, FileStorage, Format, Qcow2};
+
+/// One test at a time: a process that another one starts holds all locks for
+/// the moment until it runs its program.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether there is a `qemu-img`; in CI there must be.
 fn has_qemu() -> bool {
@@ -76,6 +85,7 @@ const WRITES: &[&str] = &[
 
 #[test]
 fn what_qemu_wrote_reads_the_same() {
+    let _alone = alone();
     if !has_qemu() {
         return;
     }
@@ -141,6 +151,7 @@ fn what_qemu_wrote_reads_the_same() {
 
 #[test]
 fn compressed_images_and_snapshots_read_the_same() {
+    let _alone = alone();
     if !has_qemu() {
         return;
     }
@@ -244,6 +255,7 @@ proptest! {
         backing in any::<bool>(),
         ops in prop::collection::vec(op(), 1..40),
     ) {
+        let _alone = alone();
         if !has_qemu() {
             return Ok(());
         }
@@ -290,7 +302,7 @@ proptest! {
                 }
                 Op::Flush => now.flush().unwrap(),
                 Op::Reopen | Op::Snapshot => {
-                    disk = None;
+                    drop(disk.take());
                     if matches!(op, Op::Snapshot) && options.refcount_bits > 2 {
                         let name = number.to_string();
                         qemu("qemu-img", &["snapshot", "-c", &name, "a.qcow2"], dir);

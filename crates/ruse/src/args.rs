@@ -4,16 +4,18 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ruse_confine::Needs;
-use ruse_disk::{Disk, RawDisk};
+use ruse_disk::{Disk, DiskSpec};
 use ruse_machine::{
     Boot, ConsoleOut, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
 };
 use ruse_share::ShareSpec;
 
 use crate::confine::Confine;
+use crate::disk::DiskArgs;
 use crate::error::HostError;
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
@@ -116,6 +118,8 @@ enum Verb {
     /// Start machines that files describe
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
+    /// Make, describe, check and convert disk images
+    Disk(DiskArgs),
     /// List this user's running machines that have names
     #[command(after_help = PS_HELP)]
     Ps(PsArgs),
@@ -255,9 +259,14 @@ struct MachineArgs {
     #[arg(short, long, value_name = "SIZE", default_value = "1G", value_parser = size::parse)]
     memory: u64,
 
-    /// Disk image; with `,ro` read-only. Repeat for more disks
-    #[arg(short, long = "disk", value_name = "FILE[,ro]")]
-    disks: Vec<DiskArg>,
+    /// Disk image, raw or qcow2. Repeat for more disks. Options after it:
+    /// `,ro` read-only; `,overlay` writes go to FILE.overlay.qcow2, which is
+    /// made on first use and stays; `,snapshot` writes go to a temporary file
+    /// and are gone in the end; `,format=raw` or `,format=qcow2` instead of by
+    /// the name; `,snapshot-id=NAME` shows a snapshot in a qcow2 image
+    #[arg(short, long = "disk", value_name = "FILE[,OPTIONS]",
+        value_parser = clap::builder::OsStringValueParser::new().try_map(DiskSpec::try_from))]
+    disks: Vec<DiskSpec>,
 
     /// Harts, each on a host thread of its own (in turns on one with `--clock virtual`)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = harts)]
@@ -299,30 +308,6 @@ enum Console {
     Uart,
     /// A virtio console besides
     Virtio,
-}
-
-/// A disk image and how to open it.
-#[derive(Clone)]
-struct DiskArg {
-    path: PathBuf,
-    read_only: bool,
-}
-
-impl From<OsString> for DiskArg {
-    fn from(text: OsString) -> Self {
-        // A path that is no text has no `,ro` that we could find.
-        let stripped = text.to_str().and_then(|text| text.strip_suffix(",ro"));
-        match stripped {
-            Some(path) => Self {
-                path: path.into(),
-                read_only: true,
-            },
-            None => Self {
-                path: text.into(),
-                read_only: false,
-            },
-        }
-    }
 }
 
 fn harts(text: &str) -> Result<usize, String> {
@@ -385,6 +370,8 @@ pub struct Program {
 enum What {
     /// Something about machines with names.
     Manage(Manage),
+    /// Something about disk images.
+    Disk(DiskArgs),
     /// A Linux program.
     Program(Box<Program>),
     /// The monitor.
@@ -549,6 +536,7 @@ fn command(
             };
             (What::Manage(manage), cli.machine)
         }
+        Some(Verb::Disk(disk)) => (What::Disk(disk), cli.machine),
         Some(Verb::Ps(ps)) => (What::Manage(Manage::List(ps.json)), cli.machine),
         Some(Verb::Console(console)) => {
             let manage = Manage::Attach(console.machine_name);
@@ -693,6 +681,17 @@ impl Command {
         }
     }
 
+    /// What is to be done with disk images.
+    ///
+    /// # Errors
+    /// The command again, if it is about something else.
+    pub fn disk(self) -> Result<DiskArgs, Box<Self>> {
+        match self.what {
+            What::Disk(args) => Ok(args),
+            what => Err(Box::new(Self { what, ..self })),
+        }
+    }
+
     /// What a machine needs of the host once its files are open.
     pub fn needs(&self) -> Needs {
         let paths = |read_only| {
@@ -735,18 +734,18 @@ impl Command {
             ..Facts::default()
         };
         for arg in &args.disks {
-            let disk = RawDisk::open(&arg.path, arg.read_only)?;
+            let disk = ruse_disk::open(arg)?;
             facts.disks.push(DiskFacts {
                 path: std::path::absolute(&arg.path).unwrap_or_else(|_| arg.path.clone()),
                 size: disk.size(),
                 read_only: disk.read_only(),
             });
-            disks.push(Box::new(disk));
+            disks.push(disk);
         }
         let shares = share::open(&self.shares)?;
         let mut nics = Vec::new();
         let boot = match &self.what {
-            What::Monitor | What::Program(..) | What::Manage(_) => {
+            What::Monitor | What::Program(..) | What::Manage(_) | What::Disk(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
                     disks.push(Box::new(ssd::open()?));
                 }
@@ -827,9 +826,10 @@ mod tests {
 
     #[test]
     fn a_disk_is_writable_unless_it_says_ro() {
-        let disk = DiskArg::from(OsString::from("a,b.img,ro"));
+        let spec = |text: &str| DiskSpec::try_from(OsString::from(text)).unwrap();
+        let disk = spec("a,b.img,ro");
         assert!(disk.read_only && disk.path == Path::new("a,b.img"));
-        let disk = DiskArg::from(OsString::from("a.img,rw"));
+        let disk = spec("a.img,rw");
         assert!(!disk.read_only && disk.path == Path::new("a.img,rw"));
     }
 

@@ -4,6 +4,7 @@
 mod args;
 mod confine;
 mod console;
+mod disk;
 mod error;
 mod escape;
 mod exit;
@@ -61,6 +62,10 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
     let confine = command.confine;
     let command = match command.program() {
         Ok(program) => return linux::run(program, confine),
+        Err(command) => *command,
+    };
+    let command = match command.disk() {
+        Ok(args) => return disk::run(args),
         Err(command) => *command,
     };
     match command.manage() {
