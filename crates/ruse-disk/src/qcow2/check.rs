@@ -1,7 +1,6 @@
 //! Counting all clusters anew, and comparing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::AddAssign;
 
 use super::entry::{COMPRESSED, COPIED, Kind, OFFSET};
 use super::header::{self, u16_at, u32_at, u64_at};
@@ -107,8 +106,8 @@ struct TableUses {
     active: bool,
 }
 
-impl AddAssign<bool> for TableUses {
-    fn add_assign(&mut self, active: bool) {
+impl TableUses {
+    fn add(&mut self, active: bool) {
         self.times = self.times.saturating_add(1);
         self.active |= active;
     }
@@ -225,7 +224,7 @@ impl Qcow2 {
                 }
                 self.count_range(&mut uses, found, (l2, cluster), 1, "an L2 table");
                 if l2 < self.medium.end() {
-                    *tables.entry(l2).or_default() += number == 0;
+                    tables.entry(l2).or_default().add(number == 0);
                 }
             }
         }
@@ -466,12 +465,10 @@ impl Qcow2 {
                 continue;
             }
             let own = self.refcount(l2 >> bits)? == 1;
-            if own != (entry & COPIED != 0) {
-                if self.flag_is_wrong(repair, found, l2) {
-                    self.l1[index] = entry ^ COPIED;
-                    let at = self.header.l1_offset + index as u64 * 8;
-                    self.medium.write(at, &self.l1[index].to_be_bytes())?;
-                }
+            if own != (entry & COPIED != 0) && self.flag_is_wrong(repair, found, l2) {
+                self.l1[index] = entry ^ COPIED;
+                let at = self.header.l1_offset + index as u64 * 8;
+                self.medium.write(at, &self.l1[index].to_be_bytes())?;
             }
             for number in 0..1usize << self.header.l2_bits() {
                 let slot = self.l2_table(l2)?;

@@ -61,7 +61,7 @@ impl Qcow2 {
     pub(super) fn map(&mut self, offset: u64, len: u64) -> Result<Run, DiskError> {
         let table = self.header.cluster_bits + self.header.l2_bits();
         // Neither runs nor sizes reach the end of 64 bits.
-        let len = len.min(((offset >> table) + 1 << table) - offset);
+        let len = len.min((((offset >> table) + 1) << table) - offset);
         let Some(l1) = self.l1.get(self.l1_index(offset)) else {
             return Err(self.medium.damaged(
                 self.header.l1_offset,
