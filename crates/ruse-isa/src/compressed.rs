@@ -12,6 +12,8 @@ use crate::{Availability, Inst, Opcode, Xlen};
 pub struct CompressedInfo {
     /// The instruction's name in assembly, such as `c.addi4spn`.
     pub mnemonic: &'static str,
+    /// The encoding's fields, as in [`Info::encoding`](crate::Info::encoding).
+    pub encoding: &'static str,
     /// The bits of the encoding that are fixed, and
     pub mask: u16,
     /// their values.
@@ -40,14 +42,15 @@ struct Rules {
 impl CompressedInfo {
     const fn new(
         mnemonic: &'static str,
-        pattern: &str,
+        encoding: &'static str,
         expands_to: Opcode,
         rules: &str,
         xlen: Availability,
     ) -> CompressedInfo {
-        let pattern = Pattern::parse(pattern, 16);
+        let pattern = Pattern::parse(encoding, 16);
         CompressedInfo {
             mnemonic,
+            encoding,
             mask: pattern.mask as u16,
             bits: pattern.bits as u16,
             expands_to,

@@ -83,6 +83,9 @@ pub struct Info {
     pub extension: Extension,
     /// The base architectures that have it.
     pub xlen: Availability,
+    /// The encoding's fields from its highest bit on, in the notation of the
+    /// manual's tables: `0000000 rs2 rs1 000 rd 0110011`.
+    pub encoding: &'static str,
     /// The bits of the encoding that are fixed, and
     pub mask: u32,
     /// their values.
@@ -110,14 +113,15 @@ impl Info {
     const fn new(
         mnemonic: &'static str,
         extension: Extension,
-        pattern: &str,
+        encoding: &'static str,
         xlen: Availability,
     ) -> Info {
-        let pattern = Pattern::parse(pattern, 32);
+        let pattern = Pattern::parse(encoding, 32);
         Info {
             mnemonic,
             extension,
             xlen,
+            encoding,
             mask: pattern.mask,
             bits: pattern.bits,
             rd: pattern.rd.1,

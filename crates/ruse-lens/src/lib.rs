@@ -1,0 +1,12 @@
+//! Looking at guests: what an instruction, a register or a page-table entry
+//! says ([`explain`]), and what a program consists of ([`listing`]).
+//!
+//! ```
+//! use ruse_isa::Xlen;
+//!
+//! let text = ruse_lens::explain::instruction(0x00c5_8533, Xlen::Rv64, None).to_string();
+//! assert!(text.contains("a0 = a1 + a2"));
+//! ```
+
+pub mod explain;
+pub mod listing;

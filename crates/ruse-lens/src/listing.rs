@@ -1,0 +1,200 @@
+//! A program as text: its code by symbol, an instruction a line.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+
+use goblin::elf::{Elf, header, section_header, sym};
+use ruse_isa::{ImmKind, Xlen, decode, disasm};
+use thiserror::Error;
+
+/// Why a file cannot be listed.
+#[derive(Debug, Error)]
+pub enum ListingError {
+    /// It is no ELF file, or a broken one.
+    #[error("no ELF file: {0}")]
+    Elf(#[from] goblin::error::Error),
+    /// It is for another machine.
+    #[error("an ELF file for machine {0}, not for RISC-V (243)")]
+    Machine(u16),
+    /// It says where code is, and has nothing there.
+    #[error("section {name}: its {len} bytes at offset {offset:#x} are not in the file")]
+    Section {
+        /// The section.
+        name: String,
+        /// Where it is to be.
+        offset: u64,
+        /// How long.
+        len: u64,
+    },
+    /// It has no code.
+    #[error("no section with code in it")]
+    NoCode,
+    /// The text could not be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Writes the code of the ELF file `bytes` to `out`, as `objdump -d` does without
+/// its aliases: a heading for each symbol, and for each instruction its
+/// address, bits, text, and where a jump goes.
+///
+/// # Errors
+/// [`ListingError`] if it is no such file, or `out` fails.
+pub fn write(bytes: &[u8], out: &mut impl io::Write) -> Result<(), ListingError> {
+    let elf = Elf::parse(bytes)?;
+    if elf.header.e_machine != header::EM_RISCV {
+        return Err(ListingError::Machine(elf.header.e_machine));
+    }
+    let xlen = if elf.is_64 { Xlen::Rv64 } else { Xlen::Rv32 };
+    let symbols = symbols(&elf);
+    let mut any = false;
+    for section in &elf.section_headers {
+        let flags = u64::from(section_header::SHF_EXECINSTR);
+        if section.sh_flags & flags == 0 || section.sh_type == section_header::SHT_NOBITS {
+            continue;
+        }
+        any = true;
+        let name = elf.shdr_strtab.get_at(section.sh_name).unwrap_or("?");
+        let (from, len) = (section.sh_offset, section.sh_size);
+        let code = usize::try_from(from)
+            .ok()
+            .zip(usize::try_from(len).ok())
+            .and_then(|(from, len)| bytes.get(from..from.checked_add(len)?))
+            .ok_or_else(|| ListingError::Section {
+                name: name.into(),
+                offset: from,
+                len,
+            })?;
+        writeln!(out, "\nDisassembly of section {name}:")?;
+        let section = Section {
+            code,
+            base: section.sh_addr,
+            xlen,
+            symbols: &symbols,
+        };
+        section.write(out)?;
+    }
+    if any {
+        Ok(())
+    } else {
+        Err(ListingError::NoCode)
+    }
+}
+
+/// Names of addresses. Of several the first global one counts.
+type Symbols = BTreeMap<u64, String>;
+
+fn symbols(elf: &Elf<'_>) -> Symbols {
+    let mut found: BTreeMap<u64, (u8, String)> = BTreeMap::new();
+    let all = elf
+        .syms
+        .iter()
+        .map(|symbol| (symbol, elf.strtab.get_at(symbol.st_name)))
+        .chain(
+            elf.dynsyms
+                .iter()
+                .map(|symbol| (symbol, elf.dynstrtab.get_at(symbol.st_name))),
+        );
+    for (symbol, name) in all {
+        let code = matches!(
+            symbol.st_type(),
+            sym::STT_FUNC | sym::STT_NOTYPE | sym::STT_GNU_IFUNC
+        );
+        let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('$')) else {
+            continue;
+        };
+        if !code || symbol.st_shndx == 0 {
+            continue;
+        }
+        let rank = match (symbol.st_type(), symbol.st_bind()) {
+            (sym::STT_NOTYPE, _) => 2,
+            (_, sym::STB_LOCAL) => 1,
+            _ => 0,
+        };
+        let shown = format!("{:#}", rustc_demangle::demangle(name));
+        match found.get(&symbol.st_value) {
+            Some((old, _)) if *old <= rank => {}
+            _ => {
+                found.insert(symbol.st_value, (rank, shown));
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(at, (_, name))| (at, name))
+        .collect()
+}
+
+/// A section with code.
+struct Section<'a> {
+    code: &'a [u8],
+    base: u64,
+    xlen: Xlen,
+    symbols: &'a Symbols,
+}
+
+impl Section<'_> {
+    fn write(&self, out: &mut impl io::Write) -> Result<(), ListingError> {
+        let mut text = String::new();
+        let mut at = 0;
+        while let Some(half) = self.half(at) {
+            let pc = self.base.wrapping_add(at as u64);
+            if let Some(name) = self.symbols.get(&pc) {
+                writeln!(out, "\n{pc:016x} <{name}>:")?;
+            }
+            text.clear();
+            let len = self.line(&mut text, at, half, pc);
+            out.write_all(text.as_bytes())?;
+            at += len;
+        }
+        Ok(())
+    }
+
+    fn half(&self, at: usize) -> Option<u16> {
+        let bytes = self.code.get(at..at + 2)?;
+        Some(u16::from_le_bytes([bytes[0], bytes[1]]))
+    }
+
+    /// Writes the line of what is at `at` and says how long that is.
+    fn line(&self, text: &mut String, at: usize, half: u16, pc: u64) -> usize {
+        let upper = if half & 3 == 3 {
+            self.half(at + 2)
+        } else {
+            None
+        };
+        let word = u32::from(half) | u32::from(upper.unwrap_or(0)) << 16;
+        let inst = match (half & 3, upper) {
+            (3, None) => None,
+            _ => decode(word, self.xlen),
+        };
+        // Writing to a string does not fail.
+        let _ = match (&inst, upper) {
+            (_, Some(_)) => write!(text, "{pc:8x}:\t{word:08x}          \t"),
+            (_, None) => write!(text, "{pc:8x}:\t{half:04x}                \t"),
+        };
+        let Some(inst) = inst else {
+            let len = 2 + 2 * usize::from(upper.is_some());
+            let _ = writeln!(text, ".{len}byte\t{word:#x}");
+            return len;
+        };
+        let line = disasm(&inst, Some(pc)).to_string();
+        match line.split_once(' ') {
+            Some((mnemonic, operands)) => {
+                let _ = write!(text, "{mnemonic}\t{operands}");
+            }
+            None => text.push_str(&line),
+        }
+        if inst.op.info().imm == ImmKind::Target {
+            let to = pc.wrapping_add_signed(inst.imm.into());
+            if let Some((start, name)) = self.symbols.range(..=to).next_back() {
+                let _ = match to - start {
+                    0 => write!(text, " <{name}>"),
+                    more => write!(text, " <{name}+{more:#x}>"),
+                };
+            }
+        }
+        text.push('\n');
+        inst.len.into()
+    }
+}
