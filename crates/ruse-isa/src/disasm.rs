@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::compressed::CompressedInfo;
 use crate::{ImmKind, Inst, Opcode, RegClass, csr_name};
 
 /// Integer registers by their ABI names.
@@ -106,10 +107,7 @@ impl Disasm<'_> {
             ImmKind::Signed | ImmKind::Unsigned => write!(f, "{imm}"),
             ImmKind::Shamt => write!(f, "{imm:#x}"),
             ImmKind::Upper => write!(f, "{:#x}", imm as u32 >> 12),
-            ImmKind::Target => match self.pc {
-                Some(pc) => write!(f, "{:#x}", pc.wrapping_add_signed(imm.into())),
-                None => write!(f, ".{imm:+}"),
-            },
+            ImmKind::Target => self.target(f),
             ImmKind::Csr => match csr_name(imm as u16) {
                 Some(name) => f.write_str(name),
                 None => write!(f, "{imm:#x}"),
@@ -122,6 +120,15 @@ impl Disasm<'_> {
         }
     }
 
+    /// Where a jump goes.
+    fn target(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let imm = self.inst.imm;
+        match self.pc {
+            Some(pc) => write!(f, "{:#x}", pc.wrapping_add_signed(imm.into())),
+            None => write!(f, ".{imm:+}"),
+        }
+    }
+
     /// Whether the rounding mode goes without saying: the dynamic one always does, and conversions
     /// that cannot round are written without when they bear the assembler's default.
     fn rm_is_implied(&self) -> bool {
@@ -131,6 +138,98 @@ impl Disasm<'_> {
             self.inst.rm == 0
         } else {
             self.inst.rm == 7
+        }
+    }
+}
+
+/// A compressed instruction as text, in its own form. Made by [`disasm_compressed`].
+#[derive(Clone, Copy, Debug)]
+pub struct CompressedDisasm<'a> {
+    row: &'static CompressedInfo,
+    as_whole: Disasm<'a>,
+}
+
+/// The text of the compressed instruction that `row` describes and that stands for `inst`, both as
+/// [`expand`](crate::compressed::expand) gives them.
+pub fn disasm_compressed<'a>(
+    row: &'static CompressedInfo,
+    inst: &'a Inst,
+    pc: Option<u64>,
+) -> CompressedDisasm<'a> {
+    CompressedDisasm {
+        row,
+        as_whole: disasm(inst, pc),
+    }
+}
+
+impl CompressedDisasm<'_> {
+    /// Names registers `x10` and `f10` instead of `a0` and `fa0`.
+    pub fn numeric(mut self) -> Self {
+        self.as_whole = self.as_whole.numeric();
+        self
+    }
+}
+
+impl fmt::Display for CompressedDisasm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, name) = (&self.as_whole, self.row.mnemonic);
+        let inst = whole.inst;
+        let info = inst.op.info();
+        let kind = info.imm;
+        let mut list = Separator::default();
+        match name {
+            "c.ebreak" => return f.write_str(name),
+            // As binutils calls two hints: adding to x0, and shifting by nothing.
+            "c.nop" if inst.imm == 0 => return f.write_str(name),
+            "c.nop" => f.write_str("c.addi")?,
+            "c.slli" | "c.srli" | "c.srai" if inst.imm == 0 => write!(f, "{name}64")?,
+            _ => f.write_str(name)?,
+        }
+        list.next(f)?;
+        // Jumps: where to. (Of `c.beqz` the second register is x0.)
+        if matches!(
+            name,
+            "c.j" | "c.jal" | "c.beqz" | "c.bnez" | "c.jr" | "c.jalr"
+        ) {
+            if matches!(name, "c.j" | "c.jal") {
+                return whole.target(f);
+            }
+            whole.register(f, RegClass::X, inst.rs1)?;
+            if matches!(name, "c.jr" | "c.jalr") {
+                return Ok(());
+            }
+            list.next(f)?;
+            return whole.target(f);
+        }
+        if info.memory {
+            let (class, data) = match info.rd {
+                RegClass::None => (info.rs2, inst.rs2),
+                class => (class, inst.rd),
+            };
+            whole.register(f, class, data)?;
+            write!(f, ",{}(", inst.imm)?;
+            whole.register(f, RegClass::X, inst.rs1)?;
+            return f.write_str(")");
+        }
+        whole.register(f, info.rd, inst.rd)?;
+        match name {
+            // What these do to their register goes without saying.
+            "c.zext.b" | "c.not" | "c.zext.w" => return Ok(()),
+            "c.slli" | "c.srli" | "c.srai" if inst.imm == 0 => return Ok(()),
+            "c.addi4spn" => {
+                list.next(f)?;
+                whole.register(f, RegClass::X, inst.rs1)?;
+            }
+            _ => {}
+        }
+        if info.rs2 != RegClass::None {
+            list.next(f)?;
+            whole.register(f, info.rs2, inst.rs2)?;
+        }
+        match kind {
+            // Of 20 bits, as it is encoded.
+            ImmKind::Upper => write!(f, ",{:#x}", inst.imm as u32 >> 12),
+            _ => whole.immediate(f, &mut list, kind),
         }
     }
 }

@@ -27,7 +27,7 @@ mod opcode;
 
 pub use csr::csr_name;
 pub use decode::decode;
-pub use disasm::{Disasm, disasm, f_name, x_name};
+pub use disasm::{CompressedDisasm, Disasm, disasm, disasm_compressed, f_name, x_name};
 pub use encode::encode;
 pub use format::{ImmKind, RegClass};
 pub use inst::Inst;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use goblin::elf::{Elf, header, section_header, sym};
-use ruse_isa::{ImmKind, Xlen, decode, disasm};
+use ruse_isa::{ImmKind, Xlen, compressed, decode, disasm, disasm_compressed};
 use thiserror::Error;
 
 /// Why a file cannot be listed.
@@ -175,10 +175,17 @@ impl Section<'_> {
         };
         let Some(inst) = inst else {
             let len = 2 + 2 * usize::from(upper.is_some());
-            let _ = writeln!(text, ".{len}byte\t{word:#x}");
+            let _ = match word {
+                // Reserved for being none.
+                0 => writeln!(text, "c.unimp"),
+                _ => writeln!(text, ".{len}byte\t{word:#x}"),
+            };
             return len;
         };
-        let line = disasm(&inst, Some(pc)).to_string();
+        let line = match compressed::expand(half, self.xlen).filter(|_| half & 3 != 3) {
+            Some((row, inst)) => disasm_compressed(row, &inst, Some(pc)).to_string(),
+            None => disasm(&inst, Some(pc)).to_string(),
+        };
         match line.split_once(' ') {
             Some((mnemonic, operands)) => {
                 let _ = write!(text, "{mnemonic}\t{operands}");

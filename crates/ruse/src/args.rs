@@ -17,6 +17,7 @@ use ruse_share::ShareSpec;
 use crate::confine::Confine;
 use crate::disk::DiskArgs;
 use crate::error::HostError;
+use crate::explain::{DisasmArgs, ExplainArgs};
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
@@ -44,6 +45,8 @@ Examples:
   ruse boot --bios fw_dynamic.bin --kernel u-boot.bin --disk disk.img --disk seed.iso,ro
   ruse up a.toml b.toml           two machines in the background
   ruse ps; ruse console a; ruse stop a b
+  ruse explain 0x00c58533         what an instruction's bits mean
+  ruse explain csr mstatus=0xa00006820
 
 Keys, when standard input is a terminal:
   Ctrl-A X leaves, Ctrl-A B sends a break (SysRq), Ctrl-A A sends a Ctrl-A,
@@ -130,6 +133,10 @@ enum Verb {
     /// pulling the plug
     #[command(after_help = STOP_HELP)]
     Stop(StopArgs),
+    /// Say what the bits of an instruction, a CSR or a page-table entry mean
+    Explain(ExplainArgs),
+    /// List the code of an ELF file
+    Disasm(DisasmArgs),
 }
 
 const UP_HELP: &str = "\
@@ -367,7 +374,17 @@ pub struct Program {
     pub command: Vec<OsString>,
 }
 
+/// What to look at.
+pub enum Look {
+    /// Bits, to explain them.
+    Explain(ExplainArgs),
+    /// A program, to list it.
+    Disasm(DisasmArgs),
+}
+
 enum What {
+    /// Something is to be looked at.
+    Look(Look),
     /// Something about machines with names.
     Manage(Manage),
     /// Something about disk images.
@@ -507,6 +524,8 @@ fn command(
                 (What::Bare(path.into()), cli.machine)
             }
         },
+        Some(Verb::Explain(args)) => (What::Look(Look::Explain(args)), cli.machine),
+        Some(Verb::Disasm(args)) => (What::Look(Look::Disasm(args)), cli.machine),
         Some(Verb::Boot(boot)) => {
             let boot = *boot;
             let firmware = (boot.bios != Path::new("builtin")).then_some(boot.bios);
@@ -654,6 +673,17 @@ impl Command {
         }
     }
 
+    /// What is to be looked at.
+    ///
+    /// # Errors
+    /// The command again, if something is to be run.
+    pub fn look(self) -> Result<Look, Box<Self>> {
+        match self.what {
+            What::Look(look) => Ok(look),
+            what => Err(Box::new(Self { what, ..self })),
+        }
+    }
+
     /// What of the machine others can find, if it is to run.
     ///
     /// # Errors
@@ -745,7 +775,7 @@ impl Command {
         let shares = share::open(&self.shares)?;
         let mut nics = Vec::new();
         let boot = match &self.what {
-            What::Monitor | What::Program(..) | What::Manage(_) | What::Disk(_) => {
+            What::Monitor | What::Program(..) | What::Manage(_) | What::Disk(_) | What::Look(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
                     disks.push(Box::new(ssd::open()?));
                 }

@@ -115,6 +115,14 @@ pub enum HostError {
         /// How far it went.
         how: &'static str,
     },
+    /// A program that cannot be listed.
+    #[error("{}: {source}", path.display())]
+    Listing {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ruse_lens::listing::ListingError,
+    },
     /// Signals.
     #[error("cannot handle signals: {0}")]
     Signals(#[from] ctrlc::Error),

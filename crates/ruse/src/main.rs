@@ -8,6 +8,7 @@ mod disk;
 mod error;
 mod escape;
 mod exit;
+mod explain;
 mod host;
 mod linux;
 mod machines;
@@ -19,7 +20,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use args::Command;
+use args::{Command, Look};
 use console::Stdout;
 use error::HostError;
 use machines::{End, Tee};
@@ -66,6 +67,11 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
     };
     let command = match command.disk() {
         Ok(args) => return disk::run(args),
+        Err(command) => *command,
+    };
+    let command = match command.look() {
+        Ok(Look::Explain(args)) => return Ok(explain::explain(args)),
+        Ok(Look::Disasm(args)) => return explain::disasm(args),
         Err(command) => *command,
     };
     match command.manage() {

@@ -2,22 +2,24 @@
 
 use std::fmt;
 
+use ruse_isa::compressed::{self, CompressedInfo};
 use ruse_isa::{
-    Extension, ImmKind, Inst, RegClass, Xlen, compressed, csr_name, decode, disasm, f_name, x_name,
+    Extension, ImmKind, Inst, RegClass, Xlen, csr_name, decode, disasm, disasm_compressed, f_name,
+    x_name,
 };
 
 use super::fields::{self, Field};
 use super::meaning;
 
 /// An instruction, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Instruction {
     /// The bits; of a compressed one the low 16.
     pub word: u32,
     /// What it is, if it is one.
     pub inst: Option<Inst>,
-    /// The text of a compressed one's own form.
-    pub short: Option<&'static str>,
+    /// The row that describes a compressed one.
+    pub short: Option<&'static CompressedInfo>,
     /// The fields of its encoding, from the highest bit on.
     pub fields: Vec<Field>,
     /// The width that it was looked at for.
@@ -43,7 +45,7 @@ pub fn instruction(word: u32, xlen: Xlen, pc: Option<u64>) -> Instruction {
     Instruction {
         word,
         inst,
-        short: row.map(|row| row.mnemonic),
+        short: row,
         fields: take_apart(word, encoding, inst.as_ref()),
         xlen,
         pc,
@@ -226,7 +228,10 @@ impl fmt::Display for Instruction {
             return writeln!(f, "{why}");
         };
         match self.short {
-            Some(short) => writeln!(f, "{short}, two bytes for: {}", disasm(inst, self.pc))?,
+            Some(row) => {
+                let short = disasm_compressed(row, inst, self.pc);
+                writeln!(f, "{short}, two bytes for: {}", disasm(inst, self.pc))?;
+            }
             None => writeln!(f, "{}", disasm(inst, self.pc))?,
         }
         if let Some(meaning) = self.meaning() {
