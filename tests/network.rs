@@ -107,10 +107,8 @@ fn two_machines_with_web_servers_and_a_cable() {
             guest,
             "until ip -6 route | grep -q fd72:7573:6500::/64; do sleep 1; done",
         );
-        ask(
-            guest,
-            &SERVER.replace("NAME", name).replace("' &", "' & sleep 1"),
-        );
+        ask(guest, &format!("{} true", SERVER.replace("NAME", name)));
+        ask(guest, "until ss -ltn | grep -q :80; do sleep 1; done");
     }
     // Both at the same time, and again and again.
     for _ in 0..20 {
