@@ -9,6 +9,7 @@
 mod boot;
 mod bytes;
 mod chips;
+mod image;
 mod share;
 mod virtqueue;
 
@@ -59,6 +60,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "frames",
         run: ruse_net::testing::feed,
+    },
+    Target {
+        name: "qcow2",
+        run: image::run,
     },
     Target {
         name: "code",

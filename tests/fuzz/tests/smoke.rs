@@ -8,7 +8,7 @@ use std::path::Path;
 use ruse_fuzz::{TARGETS, Target};
 
 /// The longest input that is made.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 16 << 10;
 
 /// xorshift64*.
 struct Random(u64);
