@@ -150,8 +150,8 @@ fn harts_keep_their_promises_over_opensbi_too() {
     for harts in ["2", "4"] {
         let args = ["boot", "--bios", &bios, "--kernel", &kernel];
         let mut talk = Talk::new(&[&args[..], &["--harts", harts]].concat());
-        talk.expect(&format!("{harts} harts\r\n"));
-        let results = talk.expect(" tests, 0 failed\r\n");
+        talk.expect(&format!("{harts} harts"));
+        let results = talk.expect(" tests, 0 failed");
         assert!(!results.contains("FAIL"), "{results}");
         talk.ends(0);
     }
