@@ -121,7 +121,7 @@ fn two_machines_with_web_servers_and_a_cable() {
     // Names, and files of the archive that the image was made from.
     let fetch = "uri=$(sed -n 's/^URIs: //p' /etc/apt/sources.list.d/debian.sources); \
         /usr/lib/apt/apt-helper download-file $uri/dists/trixie/InRelease /root/release \
-        > /dev/null && grep Codename release";
+        > /dev/null 2>&1 && grep Codename release";
     for guest in &mut guests {
         assert_eq!(ask(guest, fetch), "Codename: trixie");
     }
