@@ -67,8 +67,8 @@ fn the_compiler_has_nothing_to_complain_about() {
         assert_eq!(source.matches("\"riscv,cpu-intc\"").count(), harts);
         let mmu = if rv32 { "riscv,sv32" } else { "riscv,sv57" };
         assert_eq!(source.matches(mmu).count(), harts);
-        // The entropy device and the console.
-        assert_eq!(source.matches("\"virtio,mmio\"").count(), 2);
+        // The entropy device, the console and the power button.
+        assert_eq!(source.matches("\"virtio,mmio\"").count(), 3);
     }
 }
 
