@@ -374,17 +374,27 @@ pub struct Program {
     pub command: Vec<OsString>,
 }
 
-/// What to look at.
-pub enum Look {
-    /// Bits, to explain them.
+/// What there is to do.
+pub enum Task {
+    /// Run a Linux program.
+    Program(Box<Program>),
+    /// Do something with disk images.
+    Disk(DiskArgs),
+    /// Explain bits.
     Explain(ExplainArgs),
-    /// A program, to list it.
+    /// List a program.
     Disasm(DisasmArgs),
+    /// Do something with machines that have names.
+    Manage(Manage),
+    /// Run a machine in this process.
+    Machine(Box<Command>),
 }
 
 enum What {
-    /// Something is to be looked at.
-    Look(Look),
+    /// Bits are to be explained.
+    Explain(ExplainArgs),
+    /// A program is to be listed.
+    Disasm(DisasmArgs),
     /// Something about machines with names.
     Manage(Manage),
     /// Something about disk images.
@@ -524,8 +534,8 @@ fn command(
                 (What::Bare(path.into()), cli.machine)
             }
         },
-        Some(Verb::Explain(args)) => (What::Look(Look::Explain(args)), cli.machine),
-        Some(Verb::Disasm(args)) => (What::Look(Look::Disasm(args)), cli.machine),
+        Some(Verb::Explain(args)) => (What::Explain(args), cli.machine),
+        Some(Verb::Disasm(args)) => (What::Disasm(args), cli.machine),
         Some(Verb::Boot(boot)) => {
             let boot = *boot;
             let firmware = (boot.bios != Path::new("builtin")).then_some(boot.bios);
@@ -662,25 +672,15 @@ fn up(
 }
 
 impl Command {
-    /// What is to be done with machines that have names.
-    ///
-    /// # Errors
-    /// The command again, if it is about a machine of this process's own.
-    pub fn manage(self) -> Result<Manage, Box<Self>> {
+    /// What is to be done, by who is to do it.
+    pub fn task(self) -> Task {
         match self.what {
-            What::Manage(manage) => Ok(manage),
-            what => Err(Box::new(Self { what, ..self })),
-        }
-    }
-
-    /// What is to be looked at.
-    ///
-    /// # Errors
-    /// The command again, if something is to be run.
-    pub fn look(self) -> Result<Look, Box<Self>> {
-        match self.what {
-            What::Look(look) => Ok(look),
-            what => Err(Box::new(Self { what, ..self })),
+            What::Program(program) => Task::Program(program),
+            What::Disk(args) => Task::Disk(args),
+            What::Explain(args) => Task::Explain(args),
+            What::Disasm(args) => Task::Disasm(args),
+            What::Manage(manage) => Task::Manage(manage),
+            what => Task::Machine(Box::new(Self { what, ..self })),
         }
     }
 
@@ -698,28 +698,6 @@ impl Command {
             return Ok(None);
         }
         Presence::new(name, log.as_deref()).map(Some)
-    }
-
-    /// The Linux program that is to be run.
-    ///
-    /// # Errors
-    /// The command again, if it is about a machine.
-    pub fn program(self) -> Result<Program, Box<Self>> {
-        match self.what {
-            What::Program(program) => Ok(*program),
-            what => Err(Box::new(Self { what, ..self })),
-        }
-    }
-
-    /// What is to be done with disk images.
-    ///
-    /// # Errors
-    /// The command again, if it is about something else.
-    pub fn disk(self) -> Result<DiskArgs, Box<Self>> {
-        match self.what {
-            What::Disk(args) => Ok(args),
-            what => Err(Box::new(Self { what, ..self })),
-        }
     }
 
     /// What a machine needs of the host once its files are open.
@@ -775,7 +753,12 @@ impl Command {
         let shares = share::open(&self.shares)?;
         let mut nics = Vec::new();
         let boot = match &self.what {
-            What::Monitor | What::Program(..) | What::Manage(_) | What::Disk(_) | What::Look(_) => {
+            What::Monitor
+            | What::Program(..)
+            | What::Manage(_)
+            | What::Disk(_)
+            | What::Explain(_)
+            | What::Disasm(_) => {
                 if disks.is_empty() && self.dump_dtb.is_none() {
                     disks.push(Box::new(ssd::open()?));
                 }
@@ -886,8 +869,8 @@ mod tests {
         let needs = needs.needs();
         assert_eq!(needs.reads, [PathBuf::from("b")]);
         assert_eq!(needs.writes, [PathBuf::from("a")]);
-        match parse("ruse --root / --share a=/b:ro sh").map(Command::program) {
-            Ok(Ok(program)) => assert_eq!(program.shares, ["a=/b:ro"]),
+        match parse("ruse --root / --share a=/b:ro sh").map(Command::task) {
+            Ok(Task::Program(program)) => assert_eq!(program.shares, ["a=/b:ro"]),
             _ => panic!("no program"),
         }
     }
@@ -911,8 +894,8 @@ mod tests {
     #[test]
     fn what_follows_a_program_is_its_own() {
         let parse = |line: &str| read(line.split(' ').map(OsString::from));
-        let program = |line| match parse(line).map(Command::program) {
-            Ok(Ok(program)) => program
+        let program = |line| match parse(line).map(Command::task) {
+            Ok(Task::Program(program)) => program
                 .command
                 .iter()
                 .map(|arg| arg.to_str().unwrap().to_owned())

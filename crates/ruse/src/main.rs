@@ -20,7 +20,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use args::{Command, Look};
+use args::{Command, Task};
 use console::Stdout;
 use error::HostError;
 use machines::{End, Tee};
@@ -61,22 +61,13 @@ fn init_log(command: &Command) {
 
 fn run(command: Command) -> Result<ExitCode, HostError> {
     let confine = command.confine;
-    let command = match command.program() {
-        Ok(program) => return linux::run(program, confine),
-        Err(command) => *command,
-    };
-    let command = match command.disk() {
-        Ok(args) => return disk::run(args),
-        Err(command) => *command,
-    };
-    let command = match command.look() {
-        Ok(Look::Explain(args)) => return Ok(explain::explain(args)),
-        Ok(Look::Disasm(args)) => return explain::disasm(args),
-        Err(command) => *command,
-    };
-    match command.manage() {
-        Ok(manage) => manage.run(machine),
-        Err(command) => machine(*command),
+    match command.task() {
+        Task::Program(program) => linux::run(*program, confine),
+        Task::Disk(args) => disk::run(args),
+        Task::Explain(args) => Ok(explain::explain(args)),
+        Task::Disasm(args) => explain::disasm(args),
+        Task::Manage(manage) => manage.run(machine),
+        Task::Machine(command) => machine(*command),
     }
 }
 
