@@ -11,11 +11,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use talk::debian::{IMAGE, INITRD, KERNEL, made};
 use talk::{Talk, rom};
-
-const KERNEL: &str = "debian/out/Image";
-const INITRD: &str = "debian/out/initrd.img";
-const IMAGE: &str = "debian/out/debian-minimal.img";
 
 const USAGE: i32 = 120;
 const STUCK: i32 = 124;
@@ -423,19 +420,4 @@ fn debian_is_switched_off_and_its_file_system_is_clean() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "late\n");
-}
-
-/// Whether these outputs of `roms/debian/build` are there; CI insists.
-fn made(files: &[&str]) -> bool {
-    let missing: Vec<_> = files
-        .iter()
-        .map(|file| rom(file))
-        .filter(|file| !Path::new(file).exists())
-        .collect();
-    if missing.is_empty() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI needs {missing:?}");
-    eprintln!("skipped: no {missing:?}; roms/debian/build makes them");
-    false
 }

@@ -5,66 +5,12 @@ mod talk;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
 
-use talk::{Talk, rom};
+use talk::Talk;
+use talk::debian::{self, IMAGE, INITRD, KERNEL, ask, log_in, made};
 
-const KERNEL: &str = "debian/out/Image";
-const INITRD: &str = "debian/out/initrd.img";
-const IMAGE: &str = "debian/out/debian-minimal.img";
-const APPEND: &str = "root=/dev/vda rw console=ttyS0 quiet";
-const PROMPT: &str = "root@debian:~# ";
 /// All of the web server: it answers every request with its name.
 const SERVER: &str = r#"perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 80, Listen => 9) or die; while ($c = $s->accept) { while (<$c>) { last if /^\r?$/ } print $c "HTTP/1.0 200 OK\r\n\r\nI am NAME\n"; close $c }' &"#;
-
-/// Whether the outputs of `roms/debian/build` are there; CI insists.
-fn made() -> bool {
-    let missing: Vec<_> = [KERNEL, INITRD, IMAGE]
-        .into_iter()
-        .map(rom)
-        .filter(|file| !Path::new(file).exists())
-        .collect();
-    if missing.is_empty() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI needs {missing:?}");
-    eprintln!("skipped: no {missing:?}; roms/debian/build makes them");
-    false
-}
-
-/// A machine with a disk of its own in `folder`.
-fn boot(folder: &Path, name: &str, more: &[&str]) -> Talk {
-    let disk = folder.join(name);
-    let copied = Command::new("cp")
-        .args(["--sparse=always", &rom(IMAGE)])
-        .arg(&disk)
-        .status();
-    assert!(copied.unwrap().success());
-    let (kernel, initrd) = (rom(KERNEL), rom(INITRD));
-    let mut args = vec!["boot", "--kernel", &kernel, "--initrd", &initrd];
-    args.extend(["--append", APPEND, "--disk", disk.to_str().unwrap()]);
-    args.extend(more);
-    Talk::new(&args)
-}
-
-#[track_caller]
-fn log_in(guest: &mut Talk) {
-    guest.expect("debian login: ");
-    guest.send("root\n");
-    guest.expect(PROMPT);
-}
-
-/// What a command prints, which must succeed.
-#[track_caller]
-fn ask(guest: &mut Talk, command: &str) -> String {
-    // Its echo does not look like its answer.
-    guest.send(&format!("{command}; echo \"<$?>\"\n"));
-    guest.expect("<$?>\"\r\n");
-    let answer = guest.expect("<0>");
-    guest.expect(PROMPT);
-    answer.replace("\x1b[?2004l", "").trim().into()
-}
 
 /// A port that is free now.
 fn free_port() -> u16 {
@@ -83,19 +29,19 @@ fn get(port: u16) -> String {
 
 #[test]
 fn two_machines_with_web_servers_and_a_cable() {
-    if !made() {
+    if !made(&[KERNEL, INITRD, IMAGE]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let ports = [free_port(), free_port()];
-    let socket = format!("socket:{}", folder.path().join("cable").display());
-    let mut guests: Vec<Talk> = ["one", "two"]
+    let socket = format!("socket:{}", folders[0].path().join("cable").display());
+    let mut guests: Vec<Talk> = folders
         .iter()
         .zip(ports)
-        .map(|(name, port)| {
+        .map(|(folder, port)| {
             let forward = format!("{port}:80");
             let more = ["--forward", &forward, "--net", "user", "--net", &socket];
-            boot(folder.path(), name, &more)
+            debian::boot(&debian::disk(folder), &more)
         })
         .collect();
     for (guest, name) in guests.iter_mut().zip(["one", "two"]) {
