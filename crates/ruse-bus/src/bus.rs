@@ -136,6 +136,11 @@ impl Bus {
         Ok((region, offset))
     }
 
+    /// The device whose registers `pa` is among.
+    pub fn region(&self, pa: u64) -> Option<&Region> {
+        self.find(pa, Width::B1).ok().map(|(region, _)| region)
+    }
+
     /// Reads `width` bytes at guest-physical `pa`, naturally aligned.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Frequency of `mtime` and of the `time` CSR, in hertz (the board's
 /// `timebase-frequency`).
 pub const TIMEBASE_HZ: u64 = 10_000_000;
+/// Nanoseconds in a tick.
+pub const NANOS_PER_TICK: u64 = 1_000_000_000 / TIMEBASE_HZ;
 
 /// The source of `mtime`.
 pub trait Clock: Send + Sync {
@@ -20,6 +22,12 @@ pub trait Clock: Send + Sync {
 
     /// All harts wait: a virtual clock jumps to `ticks` if that lies ahead.
     fn skip_to(&self, ticks: u64);
+
+    /// How many nanoseconds after [`now`](Self::now) it is when a hart has retired
+    /// this many instructions that it has not told of. Zero under the host's time.
+    fn ahead(&self, _instructions: u64) -> u64 {
+        0
+    }
 }
 
 /// A clock that counts retired instructions, under which a run is
@@ -66,6 +74,10 @@ impl Clock for VirtualClock {
         if ticks > self.now() {
             self.set(ticks);
         }
+    }
+
+    fn ahead(&self, instructions: u64) -> u64 {
+        instructions.saturating_mul(NANOS_PER_TICK) / self.per_tick
     }
 }
 

@@ -73,9 +73,62 @@ pub trait Device: Send {
     /// Back to the state after power-on, as a board reset does.
     fn reset(&mut self);
 
+    /// What its registers are called.
+    fn names(&self) -> Names {
+        |_, _| None
+    }
+
+    /// Its registers, looked at without any effect.
+    fn registers(&self) -> Vec<Register> {
+        Vec::new()
+    }
+
     /// How the device tree describes this device, without the address and the
     /// interrupt: those belong to the board.
     fn node(&self) -> DtNode;
+}
+
+/// What the register at an offset is called, when it is read, or written. No
+/// method of the device, so that one can ask while it is at work.
+pub type Names = fn(offset: u64, write: bool) -> Option<String>;
+
+/// A register as somebody who looks at the device sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    pub value: u64,
+    /// What that means, if it needs words.
+    pub meaning: String,
+}
+
+impl Register {
+    /// A register whose value says all.
+    pub fn new(name: impl Into<String>, value: impl Into<u64>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            meaning: String::new(),
+        }
+    }
+
+    /// The same, with what the value means.
+    #[must_use]
+    pub fn meaning(self, meaning: impl Into<String>) -> Self {
+        Self {
+            meaning: meaning.into(),
+            ..self
+        }
+    }
+
+    /// The same, with the names of the bits that are set.
+    #[must_use]
+    pub fn bits(self, names: &[(u64, &str)]) -> Self {
+        let set = names.iter().filter(|(bit, _)| self.value & bit != 0);
+        let set: Vec<_> = set.map(|(_, name)| *name).collect();
+        self.meaning(set.join(" "))
+    }
 }
 
 /// The part of a device-tree node that the device itself knows.

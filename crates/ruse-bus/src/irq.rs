@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use ruse_event::{Class, Origin, Tap, What};
+
 /// Where interrupt lines end: an interrupt controller's inputs, or a hart's
 /// pins.
 pub trait IrqSink: Send + Sync {
@@ -60,6 +62,7 @@ pub struct HartPins {
     attention: AtomicBool,
     kicked: AtomicBool,
     waker: Option<Arc<dyn Wake>>,
+    tap: Tap,
 }
 
 impl HartPins {
@@ -70,7 +73,15 @@ impl HartPins {
             attention: AtomicBool::new(false),
             kicked: AtomicBool::new(false),
             waker,
+            tap: Tap::NONE,
         }
+    }
+
+    /// The same pins, which tell `tap` when they move. It comes from their hart
+    /// ([`Tap::from`]).
+    #[must_use]
+    pub fn watched(self, tap: Tap) -> Self {
+        Self { tap, ..self }
     }
 
     /// The pins that are high, as a mask in the layout of `mip`.
@@ -123,6 +134,13 @@ impl IrqSink for HartPins {
             self.levels.fetch_and(!bit, Ordering::AcqRel)
         };
         if (old & bit != 0) != level {
+            if let Origin::Hart(hart) = self.tap.origin() {
+                self.tap.tell(Class::Irq, || What::Pin {
+                    hart,
+                    number: line,
+                    level,
+                });
+            }
             self.attention.store(true, Ordering::Release);
             if level && let Some(waker) = &self.waker {
                 waker.wake();

@@ -21,9 +21,9 @@ mod shared;
 mod space;
 
 pub use bus::{Bus, MapError, Region};
-pub use clock::{Clock, TIMEBASE_HZ, VirtualClock};
+pub use clock::{Clock, NANOS_PER_TICK, TIMEBASE_HZ, VirtualClock};
 pub use codemap::{CodeMap, LINE_SHIFT, Pages, Writer};
-pub use device::{AccessFault, Device, DtNode, DtValue, Width};
+pub use device::{AccessFault, Device, DtNode, DtValue, Names, Register, Width};
 pub use irq::{Activity, HartPins, IrqLine, IrqSink, Ongoing, Wake};
 pub use monitor::Monitor;
 pub use ram::{PAGE_SHIFT, PAGE_SIZE, Ram, RamError};

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Clock, Device, DtNode, IrqLine, Wake, Width};
+use ruse_bus::{AccessFault, Clock, Device, DtNode, IrqLine, Names, Register, Wake, Width};
 
 /// Size of the register region, in bytes.
 pub const SIZE: u64 = 0x1_0000;
@@ -196,6 +196,40 @@ impl Device for Aclint {
         }
         self.clock.set(0);
         self.deadline_moved(true);
+    }
+
+    fn names(&self) -> Names {
+        |offset, _| match offset {
+            ..MTIMECMP => Some(format!("msip[{}]", offset / 4)),
+            MTIMECMP..MTIME => {
+                let half = if offset % 8 == 4 { " (high)" } else { "" };
+                Some(format!("mtimecmp[{}]{half}", (offset - MTIMECMP) / 8))
+            }
+            MTIME..END => Some(
+                if offset == MTIME {
+                    "mtime"
+                } else {
+                    "mtime (high)"
+                }
+                .into(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn registers(&self) -> Vec<Register> {
+        let now = self.clock.now();
+        let mut all = vec![Register::new("mtime", now)];
+        for (n, hart) in self.harts.iter().enumerate() {
+            let when = match hart.mtimecmp {
+                u64::MAX => "never".into(),
+                at if at <= now => "reached".into(),
+                at => format!("in {} us", (at - now) / 10),
+            };
+            all.push(Register::new(format!("mtimecmp[{n}]"), hart.mtimecmp).meaning(when));
+            all.push(Register::new(format!("msip[{n}]"), hart.msip));
+        }
+        all
     }
 
     fn node(&self) -> DtNode {

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use ruse_bus::Wake;
+use ruse_event::Tap;
 
 /// Where a serial port or a console sends what the guest prints.
 pub trait ConsoleOut: Send {
@@ -128,6 +129,9 @@ pub trait Network: Send {
 
     /// Whom the card wakes when the guest sends or makes room.
     fn bell(&self) -> Arc<dyn Wake>;
+
+    /// From now on tells `tap` of connections. Comes before [`Self::start`].
+    fn watch(&mut self, _tap: &Tap) {}
 
     /// Begins to serve `card`, until what is returned is dropped.
     ///

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Device, DtNode, IrqLine, Wake, Width};
+use ruse_bus::{AccessFault, Device, DtNode, IrqLine, Names, Register, Wake, Width};
 
 use crate::backend::WallClock;
 
@@ -154,6 +154,35 @@ impl Device for GoldfishRtc {
         self.pending = false;
         self.enabled = false;
         self.irq.set(false);
+    }
+
+    fn names(&self) -> Names {
+        |offset, _| {
+            let name = match offset {
+                TIME_LOW => "TIME_LOW",
+                TIME_HIGH => "TIME_HIGH",
+                ALARM_LOW => "ALARM_LOW",
+                ALARM_HIGH => "ALARM_HIGH",
+                IRQ_ENABLED => "IRQ_ENABLED",
+                CLEAR_ALARM => "CLEAR_ALARM",
+                ALARM_STATUS => "ALARM_STATUS",
+                CLEAR_INTERRUPT => "CLEAR_INTERRUPT",
+                _ => return None,
+            };
+            Some(name.into())
+        }
+    }
+
+    fn registers(&self) -> Vec<Register> {
+        vec![
+            Register::new("TIME", self.now()).meaning("nanoseconds since 1970"),
+            Register::new("ALARM", self.alarm).meaning(match self.armed {
+                true => "armed",
+                false => "not armed",
+            }),
+            Register::new("IRQ_ENABLED", self.enabled),
+            Register::new("pending", self.pending),
+        ]
     }
 
     fn node(&self) -> DtNode {

@@ -17,7 +17,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, IrqSink, Width};
+use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, IrqSink, Names, Register, Width};
+use ruse_event::{Class, Tap, What};
 
 /// Size of the register region, in bytes.
 pub const SIZE: u64 = 0x60_0000;
@@ -54,6 +55,7 @@ struct State {
     /// Claimed and not completed: the gateway is shut.
     claimed: Bits,
     contexts: Vec<Context>,
+    tap: Tap,
 }
 
 impl State {
@@ -225,6 +227,10 @@ impl IrqSink for Core {
             return;
         }
         state.level[at] ^= bit;
+        state.tap.tell(Class::Irq, || What::Line {
+            source: line,
+            level,
+        });
         if level {
             state.gate(line);
             state.settle();
@@ -258,6 +264,7 @@ impl Plic {
                     threshold: 0,
                 })
                 .collect(),
+            tap: Tap::NONE,
         };
         Self {
             core: Arc::new(Core(Mutex::new(state))),
@@ -268,6 +275,11 @@ impl Plic {
     /// thread; a source that does not exist is a wire to nowhere.
     pub fn line(&self, source: u32) -> IrqLine {
         IrqLine::new(self.sink(), source)
+    }
+
+    /// From now on tells `tap` when an input moves.
+    pub fn watch(&self, tap: Tap) {
+        self.core.lock().tap = tap;
     }
 
     /// All the inputs, numbered by source.
@@ -308,6 +320,56 @@ impl Device for Plic {
             context.threshold = 0;
         }
         state.settle();
+    }
+
+    fn names(&self) -> Names {
+        |offset, write| {
+            let name = match offset {
+                CONTEXT.. => {
+                    let (context, register) = place(offset - CONTEXT, CONTEXT_STRIDE);
+                    match (register, write) {
+                        (0, _) => format!("threshold[{context}]"),
+                        (CLAIM, false) => format!("claim[{context}]"),
+                        (CLAIM, true) => format!("complete[{context}]"),
+                        _ => return None,
+                    }
+                }
+                ENABLE.. => {
+                    let (context, register) = place(offset - ENABLE, ENABLE_STRIDE);
+                    format!("enable[{context}][{}]", register / 4)
+                }
+                PENDING.. => format!("pending[{}]", (offset - PENDING) / 4),
+                _ => format!("priority[{}]", offset / 4),
+            };
+            Some(name)
+        }
+    }
+
+    fn registers(&self) -> Vec<Register> {
+        let state = self.core.lock();
+        let list = |bits: &Bits| {
+            let all = (1..state.priority.len() as u32).filter(|source| {
+                let (at, bit) = split(*source);
+                bits[at] & bit != 0
+            });
+            let all: Vec<_> = all.map(|source| source.to_string()).collect();
+            match all.is_empty() {
+                true => "none".into(),
+                false => all.join(" "),
+            }
+        };
+        let word = |bits: &Bits| bits.first().copied().unwrap_or(0);
+        let mut all = vec![
+            Register::new("lines", word(&state.level)).meaning(list(&state.level)),
+            Register::new("pending", word(&state.pending)).meaning(list(&state.pending)),
+            Register::new("claimed", word(&state.claimed)).meaning(list(&state.claimed)),
+        ];
+        for (n, context) in state.contexts.iter().enumerate() {
+            let enabled = Register::new(format!("enable[{n}]"), word(&context.enabled));
+            all.push(enabled.meaning(list(&context.enabled)));
+            all.push(Register::new(format!("threshold[{n}]"), context.threshold));
+        }
+        all
     }
 
     fn node(&self) -> DtNode {

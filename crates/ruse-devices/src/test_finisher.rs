@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ruse_bus::{AccessFault, Device, DtNode, Wake, Width};
+use ruse_bus::{AccessFault, Device, DtNode, Names, Wake, Width};
 
 /// Written to power off with success.
 pub const PASS: u32 = 0x5555;
@@ -110,6 +110,10 @@ impl Device for TestFinisher {
     }
 
     fn reset(&mut self) {}
+
+    fn names(&self) -> Names {
+        |offset, _| (offset == 0).then(|| "FINISHER".into())
+    }
 
     fn node(&self) -> DtNode {
         DtNode {

@@ -27,7 +27,7 @@
 
 use std::collections::VecDeque;
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Width};
+use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Names, Register, Width};
 
 use crate::backend::{ConsoleIn, ConsoleOut};
 
@@ -372,6 +372,66 @@ impl Device for Uart {
         self.scratch = 0;
         self.thr_news = false;
         self.settle();
+    }
+
+    fn names(&self) -> Names {
+        |offset, write| {
+            let name = match (offset, write) {
+                (0, false) => "RBR",
+                (0, true) => "THR",
+                (1, _) => "IER",
+                (2, false) => "IIR",
+                (2, true) => "FCR",
+                (3, _) => "LCR",
+                (4, _) => "MCR",
+                (5, _) => "LSR",
+                (6, _) => "MSR",
+                (7, _) => "SCR",
+                _ => return None,
+            };
+            Some(name.into())
+        }
+    }
+
+    fn registers(&self) -> Vec<Register> {
+        let cause = match self.cause() {
+            IIR_LINE => "line status",
+            IIR_RECEIVE => "data received",
+            IIR_TIMEOUT => "data received, and no more",
+            IIR_TRANSMIT => "THR is empty",
+            IIR_MODEM => "modem status",
+            _ => "nothing to tell",
+        };
+        let waiting = self.fifo.len();
+        vec![
+            Register::new("IER", self.ier).bits(&[
+                (IER_RECEIVE.into(), "received"),
+                (IER_TRANSMIT.into(), "transmitted"),
+                (IER_LINE.into(), "line"),
+                (IER_MODEM.into(), "modem"),
+            ]),
+            Register::new("IIR", self.cause()).meaning(cause),
+            Register::new("LCR", self.lcr).bits(&[(LCR_DLAB.into(), "DLAB")]),
+            Register::new("MCR", self.mcr).bits(&[
+                (MCR_DTR.into(), "DTR"),
+                (MCR_RTS.into(), "RTS"),
+                (MCR_OUT1.into(), "OUT1"),
+                (MCR_OUT2.into(), "OUT2"),
+                (MCR_LOOP.into(), "loopback"),
+            ]),
+            Register::new("MSR", self.modem() | self.deltas).bits(&[
+                (MSR_CTS.into(), "CTS"),
+                (MSR_DSR.into(), "DSR"),
+                (MSR_RI.into(), "RI"),
+                (MSR_DCD.into(), "DCD"),
+            ]),
+            Register::new("SCR", self.scratch),
+            Register::new("DLL, DLM", u16::from_le_bytes(self.divisor)).meaning("no effect"),
+            Register::new("FIFO", waiting as u64).meaning(format!(
+                "{waiting} bytes for the guest, {} more on the line",
+                self.backlog.len()
+            )),
+        ]
     }
 
     fn node(&self) -> DtNode {

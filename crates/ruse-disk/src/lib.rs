@@ -32,6 +32,7 @@ pub mod qcow2;
 mod raw;
 mod spec;
 mod storage;
+mod watch;
 
 pub use error::DiskError;
 #[cfg(any(unix, windows))]
@@ -44,6 +45,8 @@ pub use qcow2::Qcow2;
 pub use raw::{RawDisk, create_sparse};
 pub use spec::{DiskSpec, Format, Layer, SpecError};
 pub use storage::{MemoryStorage, Storage};
+
+use ruse_event::Tap;
 
 /// The unit that a disk's size is a multiple of, in bytes.
 pub const SECTOR: u64 = 512;
@@ -103,6 +106,9 @@ pub trait Disk: Send {
             zero: false,
         })
     }
+
+    /// From now on tells `tap` where in the image requests end up.
+    fn watch(&mut self, _tap: Tap) {}
 
     /// The bytes that the disk takes up on the host, where that is known.
     fn held(&self) -> Option<u64> {

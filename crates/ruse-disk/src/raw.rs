@@ -3,6 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use ruse_event::{Operation, Tap};
+
+use crate::watch::{Place, tell};
 use crate::{Disk, DiskError, Extent, FileStorage, SECTOR, Storage, check_range};
 
 /// How many zeroes are written at a time where the host has no quicker way.
@@ -17,6 +20,7 @@ pub struct RawDisk {
     name: String,
     size: u64,
     read_only: bool,
+    tap: Tap,
 }
 
 impl RawDisk {
@@ -48,6 +52,7 @@ impl RawDisk {
             storage,
             size,
             read_only,
+            tap: Tap::NONE,
         })
     }
 
@@ -130,6 +135,8 @@ impl Disk for RawDisk {
 
     fn read_at(&mut self, offset: u64, out: &mut [u8]) -> Result<(), DiskError> {
         self.check(offset, out.len() as u64)?;
+        let len = out.len() as u64;
+        tell(&self.tap, Operation::Read, || Place::raw(offset, len));
         match self.storage.read_at(offset, out) {
             Ok(n) if n == out.len() => Ok(()),
             // Somebody cut the file off.
@@ -140,6 +147,8 @@ impl Disk for RawDisk {
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.check_write(offset, bytes.len() as u64)?;
+        let len = bytes.len() as u64;
+        tell(&self.tap, Operation::Write, || Place::raw(offset, len));
         self.storage
             .write_at(offset, bytes)
             .map_err(|error| self.io("write", offset, error))
@@ -156,6 +165,7 @@ impl Disk for RawDisk {
 
     fn discard(&mut self, offset: u64, len: u64) -> Result<(), DiskError> {
         self.check_write(offset, len)?;
+        tell(&self.tap, Operation::Discard, || Place::raw(offset, len));
         if len > 0 {
             self.punch(offset, len)?;
         }
@@ -164,6 +174,7 @@ impl Disk for RawDisk {
 
     fn write_zeroes(&mut self, offset: u64, len: u64, may_unmap: bool) -> Result<(), DiskError> {
         self.check_write(offset, len)?;
+        tell(&self.tap, Operation::Zero, || Place::raw(offset, len));
         if len == 0 || (may_unmap && self.punch(offset, len)?) {
             return Ok(());
         }
@@ -195,6 +206,10 @@ impl Disk for RawDisk {
 
     fn held(&self) -> Option<u64> {
         self.storage.held()
+    }
+
+    fn watch(&mut self, tap: Tap) {
+        self.tap = tap;
     }
 }
 

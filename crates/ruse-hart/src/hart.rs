@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use ruse_bus::{Bus, Clock, HartPins, PAGE_SIZE, Pages, Writer};
+use ruse_event::Tap;
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
@@ -120,7 +121,7 @@ pub struct Hart {
     /// `retired() + budget`.
     retired_at_zero: u64,
     /// What the clock has been told.
-    published: u64,
+    pub(crate) published: u64,
     pub(crate) last_trap_retired: u64,
     pub(crate) futile_traps: u32,
     last_trap: Option<Trap>,
@@ -137,6 +138,8 @@ pub struct Hart {
     /// Filters of the pages that were executed from: in one address space,
     /// and shared by all.
     fetched: [[u64; 64]; 2],
+    /// Whom it tells what happens.
+    pub(crate) tap: Tap,
 }
 
 impl Hart {
@@ -187,6 +190,7 @@ impl Hart {
             global_context: 1,
             next_context: 2,
             fetched: [[0; 64]; 2],
+            tap: Tap::NONE,
         };
         hart.reset();
         hart

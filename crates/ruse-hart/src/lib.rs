@@ -27,6 +27,7 @@ mod space;
 mod tlb;
 mod trap;
 mod user;
+mod watch;
 mod wide;
 
 pub use hart::{Exit, Hart, HartConfig};

@@ -6,9 +6,11 @@
 //! faults.
 
 use ruse_bus::{AccessFault, PAGE_SIZE, Prot, Width};
+use ruse_event::{Class, Step, What};
 use ruse_isa::Xlen;
 
 use crate::csr::{envcfg, status};
+use crate::engine::Cursor;
 use crate::hart::Hart;
 use crate::pmp::Verdict;
 use crate::tlb::Mode;
@@ -128,6 +130,18 @@ impl Hart {
         })
     }
 
+    fn ppn_mask(&self) -> u64 {
+        match self.xlen {
+            Xlen::Rv32 => (1 << 22) - 1,
+            Xlen::Rv64 => (1 << 44) - 1,
+        }
+    }
+
+    /// The physical address of the root page table.
+    pub(crate) fn root_table(&self) -> u64 {
+        (self.csrs.satp & self.ppn_mask()) << 12
+    }
+
     /// Where `va` leads for this access in the current mode.
     ///
     /// # Errors
@@ -165,6 +179,24 @@ impl Hart {
                 });
             }
         };
+        let mut steps = Vec::new();
+        let found = self.walk_tables(va, access, privilege, &scheme, &mut steps);
+        if !steps.is_empty() {
+            self.tell_walk(va, access, steps, found.map(|found| found.pa));
+        }
+        found
+    }
+
+    /// Walks the tables of `scheme`. If somebody wants to know, `steps` are those
+    /// it took.
+    fn walk_tables(
+        &mut self,
+        va: u64,
+        access: Access,
+        privilege: Privilege,
+        scheme: &Scheme,
+        steps: &mut Vec<Step>,
+    ) -> Result<Translation, Trap> {
         let fault = access.page_fault(va);
         let rv64 = self.xlen == Xlen::Rv64;
         if rv64 {
@@ -173,8 +205,8 @@ impl Hart {
                 return Err(fault);
             }
         }
-        let ppn_mask = if rv64 { (1 << 44) - 1 } else { (1 << 22) - 1 };
-        let mut table = (self.csrs.satp & ppn_mask) << 12;
+        let ppn_mask = self.ppn_mask();
+        let mut table = self.root_table();
         let mut level = scheme.levels;
         let mut napot = false;
         let mut global = false;
@@ -188,6 +220,9 @@ impl Hart {
             let entry = self
                 .load_pte(at, scheme.entry)
                 .map_err(|AccessFault| access.access_fault(va))?;
+            if self.tap.wants(Class::Walk) {
+                steps.push(Step { at, pte: entry });
+            }
             if entry & pte::V == 0 || entry & (pte::R | pte::W) == pte::W {
                 return Err(fault);
             }
@@ -239,7 +274,10 @@ impl Hart {
             match self.update_pte(at, scheme.entry, entry, entry | wanted) {
                 Ok(true) => {}
                 // Somebody else changed it: look again.
-                Ok(false) => return self.walk(va, access),
+                Ok(false) => {
+                    steps.clear();
+                    return self.walk_tables(va, access, privilege, scheme, steps);
+                }
                 Err(AccessFault) => return Err(access.access_fault(va)),
             }
         }
@@ -316,6 +354,12 @@ impl Hart {
                 _ => host as u64,
             };
             self.tlb.fill(va, access, to, leaf, global);
+            self.tell(Class::Tlb, || What::Fill {
+                va,
+                pa,
+                access: access.into(),
+                size: leaf,
+            });
         }
         Ok(pa)
     }
@@ -332,7 +376,7 @@ impl Hart {
     ///
     /// # Errors
     /// The exception to raise.
-    pub(crate) fn load_slow(&mut self, va: u64, size: u64) -> Result<u64, Trap> {
+    pub(crate) fn load_slow(&mut self, c: Cursor, va: u64, size: u64) -> Result<u64, Trap> {
         if va & (size - 1) == 0 && self.tlb.refill(va, Access::Load) {
             let value = match size {
                 1 => self.tlb.load::<u8>(va),
@@ -348,10 +392,14 @@ impl Hart {
         let pa = self.locate(va, first, Access::Load)?;
         if va & (size - 1) == 0 {
             let width = Width::from_bytes(size).unwrap_or(Width::B8);
-            return self
+            let value = self
                 .bus
                 .read(pa, width)
-                .map_err(|AccessFault| Access::Load.access_fault(va));
+                .map_err(|AccessFault| Access::Load.access_fault(va))?;
+            if !self.bus.ram().contains(pa, size) {
+                self.tell_mmio(c, pa, size, value, false);
+            }
+            return Ok(value);
         }
         let mut bytes = [0; 8];
         self.read_part(va, pa, &mut bytes[..first as usize])?;
@@ -384,7 +432,13 @@ impl Hart {
     ///
     /// # Errors
     /// The exception to raise.
-    pub(crate) fn store_slow(&mut self, va: u64, size: u64, value: u64) -> Result<(), Trap> {
+    pub(crate) fn store_slow(
+        &mut self,
+        c: Cursor,
+        va: u64,
+        size: u64,
+        value: u64,
+    ) -> Result<(), Trap> {
         if va & (size - 1) == 0
             && self.tlb.refill(va, Access::Store)
             && self.store_fast(va, size, value)
@@ -403,6 +457,8 @@ impl Hart {
             if !self.bus.ram().contains(pa, size) {
                 // A device may write the reserved bytes on our behalf.
                 self.reservation = None;
+                // Before what the device makes of it.
+                self.tell_mmio(c, pa, size, value & width.mask(), true);
             }
             return self.bus.write(pa, width, value).map_err(fault);
         }

@@ -179,6 +179,7 @@ impl Hart {
         self.privilege = mode;
         self.reservation = None;
         self.mode_changed();
+        self.tell_trap(pc, from, irq.map_or(Ok((cause, tval)), Err));
     }
 
     /// MRET or SRET, already permitted: returns the new pc.
@@ -192,6 +193,7 @@ impl Hart {
         self.privilege = Privilege::from_bits(mode);
         self.reservation = None;
         self.mode_changed();
+        self.tell_return(from, pc);
         pc
     }
 

@@ -5,12 +5,16 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use ruse_bus::{
-    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, Ongoing, Ram, VirtualClock, Wake,
+    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, NANOS_PER_TICK, Names, Ongoing, Ram,
+    VirtualClock, Wake,
 };
-use ruse_devices::virtio::{self, Blk, Console, Input, Net, P9, Rng, ServerThread, VirtioMmio};
+use ruse_devices::virtio::{
+    self, Blk, Console, Input, Net, P9, Rng, ServerThread, VirtioDevice, VirtioMmio,
+};
 use ruse_devices::{
     Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
 };
+use ruse_event::{Origin, Tap};
 
 use crate::bell::{Bell, HartBell};
 use crate::clock::{GuestWall, HostClock, HostWall, SharedWall};
@@ -48,6 +52,39 @@ pub(crate) struct Place {
     pub(crate) device: Arc<Mutex<dyn Device>>,
 }
 
+/// A device on the board, as somebody who looks at the board sees it.
+#[derive(Clone)]
+pub struct Placed {
+    /// Its name, which several may have.
+    pub name: &'static str,
+    /// Where its registers start.
+    pub base: u64,
+    /// Bytes of registers.
+    pub size: u64,
+    /// Its line to the interrupt controller.
+    pub source: Option<u32>,
+    /// What its registers are called.
+    pub names: Names,
+    /// The device.
+    pub device: Arc<Mutex<dyn Device>>,
+}
+
+impl Place {
+    pub(crate) fn describe(&self) -> Placed {
+        Placed {
+            name: self.name,
+            base: self.base,
+            size: self.size,
+            source: match self.wires {
+                Wires::Plic(source) => Some(source),
+                Wires::None | Wires::Harts(_) => None,
+            },
+            names: lock(&self.device).names(),
+            device: self.device.clone(),
+        }
+    }
+}
+
 /// The board, but for the harts and the boot ROM.
 pub(crate) struct Board {
     pub(crate) bus: Bus,
@@ -66,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) power: Arc<PowerRequest>,
     pub(crate) out: SharedOut,
     pub(crate) entropy: SharedEntropy,
+    /// Whom everything tells what happens.
+    pub(crate) tap: Tap,
     /// What goes on outside the harts.
     pub(crate) activity: Activity,
     /// Threads that devices work on, for as long as the machine lives.
@@ -101,6 +140,11 @@ impl Board {
                 ..
             } => Arc::new(VirtualClock::new(instructions_per_tick)),
         };
+        let tap = config.watch.take().map_or(Tap::NONE, |(watch, wanted)| {
+            let clock = clock.clone();
+            let now = move || clock.now().saturating_mul(NANOS_PER_TICK);
+            Tap::new(watch, wanted, now)
+        });
         let wall = SharedWall::new(match (config.time, config.wall_clock.take()) {
             (Time::Virtual { epoch_nanos, .. }, _) => Box::new(GuestWall {
                 clock: clock.clone(),
@@ -131,7 +175,11 @@ impl Board {
             .collect();
         let pins: Vec<_> = bells
             .iter()
-            .map(|bell| Arc::new(HartPins::new(Some(bell.clone() as Arc<dyn Wake>))))
+            .zip(0..)
+            .map(|(bell, hart)| {
+                let pins = HartPins::new(Some(bell.clone() as Arc<dyn Wake>));
+                Arc::new(pins.watched(tap.from(Origin::Hart(hart))))
+            })
             .collect();
         let to_pin = |pin: u32| move |pins: &Arc<HartPins>| IrqLine::new(pins.clone(), pin);
         let everybody = Arc::new(Everybody {
@@ -143,6 +191,7 @@ impl Board {
         let mut table = Table {
             bus: Bus::new(ram.clone()),
             places: Vec::new(),
+            tap: tap.clone(),
         };
 
         // The interrupt controllers.
@@ -155,6 +204,7 @@ impl Board {
             .flat_map(|pins| [machine_line(pins), to_pin(SEIP)(pins)])
             .collect();
         let plic = Plic::new(layout::PLIC_SOURCES, contexts);
+        plic.watch(tap.from(Origin::Device(layout::PLIC)));
         let irq = plic.sink();
         let irq = |source| (Wires::Plic(source), IrqLine::new(irq.clone(), source));
         let wires = Wires::Harts([if board.sbi { NOT_CONNECTED } else { MEIP }, SEIP]);
@@ -199,7 +249,7 @@ impl Board {
         for disk in disks {
             let (base, (wires, line)) = slot();
             let device = VirtioMmio::new(Blk::new(disk), ram.clone(), line);
-            let device = table.add("disk", base, virtio::SIZE, wires, device)?;
+            let device = table.add_virtio("disk", base, wires, device)?;
             // Deterministic runs have the hart wait for its disks.
             if config.time == Time::Host {
                 let thread = virtio::serve_on_thread(&device, "disk", &activity);
@@ -209,32 +259,33 @@ impl Board {
         let mut networks = Vec::new();
         for nic in nics {
             let (base, (wires, line)) = slot();
-            let network = nic.network;
+            let mut network = nic.network;
+            network.watch(&tap.from(Origin::Device(base)));
             let bell = network.bell();
             let net = Net::new(nic.mac, network.offloads(), network.link(), bell);
             let device = VirtioMmio::new(net, ram.clone(), line);
-            let card = table.add("net", base, virtio::SIZE, wires, device)?;
+            let card = table.add_virtio("net", base, wires, device)?;
             let running = network.start(card).map_err(MachineError::Thread)?;
             networks.push((running, activity.begin()));
         }
         let (base, (wires, line)) = slot();
         let rng = Rng::new(Box::new(entropy.clone()));
         let device = VirtioMmio::new(rng, ram.clone(), line);
-        table.add("rng", base, virtio::SIZE, wires, device)?;
+        table.add_virtio("rng", base, wires, device)?;
         let (base, (wires, line)) = slot();
         let device = VirtioMmio::new(Input::new(), ram.clone(), line);
-        let button = table.add("power button", base, virtio::SIZE, wires, device)?;
+        let button = table.add_virtio("power button", base, wires, device)?;
         let mut input: Arc<Mutex<dyn ConsoleIn>> = uart.clone();
         if wants_console {
             let (base, (wires, line)) = slot();
             let console = Console::new(Box::new(out.clone()));
             let device = VirtioMmio::new(console, ram.clone(), line);
-            input = table.add("console", base, virtio::SIZE, wires, device)?;
+            input = table.add_virtio("console", base, wires, device)?;
         }
         for share in shares {
             let (base, (wires, line)) = slot();
             let device = VirtioMmio::new(P9::new(&share.tag, share.server), ram.clone(), line);
-            let device = table.add("share", base, virtio::SIZE, wires, device)?;
+            let device = table.add_virtio("share", base, wires, device)?;
             if config.time == Time::Host {
                 let thread = virtio::serve_on_thread(&device, "share", &activity);
                 threads.push(thread.map_err(MachineError::Thread)?);
@@ -250,6 +301,7 @@ impl Board {
             power,
             out,
             entropy,
+            tap,
             activity,
             _threads: threads,
             _networks: networks,
@@ -271,9 +323,21 @@ impl Board {
 struct Table {
     bus: Bus,
     places: Vec<Place>,
+    tap: Tap,
 }
 
 impl Table {
+    fn add_virtio<D: VirtioDevice + 'static>(
+        &mut self,
+        name: &'static str,
+        base: u64,
+        wires: Wires,
+        mut device: VirtioMmio<D>,
+    ) -> Result<Arc<Mutex<VirtioMmio<D>>>, MapError> {
+        device.watch(&self.tap.from(Origin::Device(base)));
+        self.add(name, base, virtio::SIZE, wires, device)
+    }
+
     fn add<D: Device + 'static>(
         &mut self,
         name: &'static str,

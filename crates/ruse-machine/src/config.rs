@@ -1,7 +1,10 @@
 //! What a machine is built from.
 
+use std::sync::Arc;
+
 use ruse_devices::{ConsoleOut, Entropy, FileServer, Network, WallClock};
 use ruse_disk::Disk;
+use ruse_event::{Classes, Watch};
 use ruse_hart::Xlen;
 
 use crate::entropy::SeededEntropy;
@@ -125,6 +128,8 @@ pub struct MachineConfig {
     /// Instructions a hart runs before the next one's turn, or before it looks
     /// at the time.
     pub quantum: u64,
+    /// Who watches, and which events.
+    pub watch: Option<(Arc<dyn Watch>, Classes)>,
 }
 
 impl MachineConfig {
@@ -148,6 +153,7 @@ impl MachineConfig {
             entropy: Box::new(SeededEntropy::new(0)),
             wall_clock: None,
             quantum: 20_000,
+            watch: None,
         }
     }
 }

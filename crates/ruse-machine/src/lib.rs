@@ -41,6 +41,7 @@ mod sbi;
 mod seat;
 mod threads;
 
+pub use board::Placed;
 pub use buttons::Buttons;
 pub use clock::HostClock;
 pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Share, Time};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ruse_bus::Bus;
 use ruse_devices::Entropy;
+use ruse_event::Tap;
 use ruse_hart::{Hart, HartConfig, Xlen};
 
-use crate::board::{Board, BoardConfig, Parts, Place};
+use crate::board::{Board, BoardConfig, Parts, Place, Placed};
 use crate::buttons::Buttons;
 use crate::config::{Boot, MachineConfig, Time};
 use crate::console::Handle;
@@ -109,7 +110,7 @@ impl Machine {
 
         let bus = Arc::new(bus);
         let make_hart = |(hartid, pins): (usize, &Arc<_>)| {
-            Hart::new(HartConfig {
+            let mut hart = Hart::new(HartConfig {
                 hartid: hartid as u64,
                 xlen,
                 bus: bus.clone(),
@@ -117,7 +118,9 @@ impl Machine {
                 clock: parts.clock.clone(),
                 svadu: config.cpu.svadu,
                 sbi,
-            })
+            });
+            hart.watch(&parts.tap);
+            hart
         };
         let seats = parts.pins.iter().zip(&parts.bells);
         let seats = seats.map(|(pins, bell)| Seat::new(pins.clone(), bell.clone()));
@@ -186,9 +189,20 @@ impl Machine {
         Buttons::new(&self.parts)
     }
 
+    /// Whom everything tells what happens. What is wanted can be changed
+    /// ([`Tap::want`]) if somebody watches.
+    pub fn tap(&self) -> &Tap {
+        &self.parts.tap
+    }
+
     /// The device tree that the guest finds.
     pub fn dtb(&self) -> &[u8] {
         &self.dtb
+    }
+
+    /// What is on the board, by name.
+    pub fn board(&self) -> Vec<Placed> {
+        self.places.iter().map(Place::describe).collect()
     }
 
     /// The harts.

@@ -3,6 +3,7 @@
 //! thread each instead ([`crate::threads`]).
 
 use ruse_devices::Power;
+use ruse_event::{Class, What};
 use ruse_hart::{Exit, Hart, Privilege, Trap};
 
 use crate::board::Parts;
@@ -111,6 +112,7 @@ impl Machine {
             match exit {
                 Exit::Quantum | Exit::Pause | Exit::Trap(_) => return Ok(()),
                 Exit::Wait => {
+                    hart.tell(Class::Sleep, || What::Sleep);
                     seat.set_state(State::Waiting);
                     return Ok(());
                 }

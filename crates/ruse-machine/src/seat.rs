@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use ruse_bus::HartPins;
+use ruse_event::{Class, What};
 use ruse_hart::Hart;
 
 use crate::bell::HartBell;
@@ -259,7 +260,10 @@ impl Seat {
         }
         match desk.state {
             State::Waiting | State::Suspended { .. } if !hart.interrupt_pending() => {}
-            State::Waiting | State::Suspended { resume: None } => desk.state = State::Running,
+            State::Waiting | State::Suspended { resume: None } => {
+                hart.tell(Class::Sleep, || What::Wake);
+                desk.state = State::Running;
+            }
             State::Suspended {
                 resume: Some((pc, opaque)),
             } => {

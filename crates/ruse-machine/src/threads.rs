@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use ruse_bus::Wake;
 use ruse_devices::Power;
+use ruse_event::{Class, What};
 use ruse_hart::{Exit, Hart};
 
 use crate::board::Parts;
@@ -210,7 +211,10 @@ impl Stage<'_> {
             Exit::Quantum if self.is_deaf(index) => return Patience::WaitsForHart,
             Exit::Pause => return Patience::Spins,
             Exit::Quantum | Exit::Trap(_) => {}
-            Exit::Wait => self.seats[index].set_state(State::Waiting),
+            Exit::Wait => {
+                hart.tell(Class::Sleep, || What::Sleep);
+                self.seats[index].set_state(State::Waiting);
+            }
             Exit::SbiCall => sbi::call(hart, index, self.seats, self.parts),
             Exit::Lockup(trap) => {
                 lock(&self.error).get_or_insert(lockup(hart, trap));

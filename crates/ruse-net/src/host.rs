@@ -31,6 +31,10 @@ pub trait Stream: Send {
     fn finish(&mut self);
     /// Makes its end a reset.
     fn reset(&mut self);
+    /// Its own address on the host, if it has one.
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// A socket for datagrams to and from one other.
@@ -45,6 +49,10 @@ pub trait Datagrams: Send {
     /// # Errors
     /// As [`Stream::read`].
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Its own address on the host, if it has one.
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// The host. `id` is what its poller will call the socket.
@@ -319,6 +327,10 @@ impl Stream for RealStream {
     fn reset(&mut self) {
         let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.0.local_addr().ok()
+    }
 }
 
 impl Datagrams for RealDatagrams {
@@ -328,6 +340,10 @@ impl Datagrams for RealDatagrams {
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.send(bytes)
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.0.local_addr().ok()
     }
 }
 

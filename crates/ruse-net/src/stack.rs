@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ruse_devices::backend::{Frame, Takes};
+use ruse_event::{Class, Flow as Became, Tap};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
     DHCP_SERVER_PORT, Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol,
@@ -74,6 +75,37 @@ pub struct Stack<H> {
     resolver: usize,
     unanswered: u32,
     buffer: Vec<u8>,
+    tap: Tap,
+}
+
+impl What {
+    /// The protocol, the guest's end, the other end, and the host's socket.
+    fn ends(&self) -> Option<(&'static str, SocketAddr, SocketAddr, Option<SocketAddr>)> {
+        match self {
+            Self::Flow(flow) => {
+                let tcp::Key { guest, remote } = flow.key;
+                Some(("tcp", guest, remote, flow.local()))
+            }
+            Self::Talk(talk) => match talk.key {
+                udp::Key::Udp(guest, remote) => Some(("udp", guest, remote, talk.socket.local())),
+                udp::Key::Echo(..) => None,
+            },
+        }
+    }
+
+    fn tell(&self, tap: &Tap, became: Became) {
+        if tap.wants(Class::Net)
+            && let Some((protocol, guest, far, host)) = self.ends()
+        {
+            tap.tell(Class::Net, || ruse_event::What::Flow {
+                protocol,
+                guest,
+                far,
+                host,
+                flow: became,
+            });
+        }
+    }
 }
 
 impl<H: Host> Stack<H> {
@@ -99,7 +131,13 @@ impl<H: Host> Stack<H> {
             resolver: 0,
             unanswered: 0,
             buffer: vec![0; udp::LONGEST],
+            tap: Tap::NONE,
         }
+    }
+
+    /// From now on tells `tap` of connections.
+    pub fn watch(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
     }
 
     /// The host.
@@ -292,6 +330,7 @@ impl<H: Host> Stack<H> {
     }
 
     fn insert(&mut self, id: usize, what: What) {
+        what.tell(&self.tap, Became::Opened);
         match &what {
             What::Flow(flow) => self.flows.insert(flow.key, id),
             What::Talk(talk) => self.talks.insert(talk.key, id),
@@ -313,6 +352,7 @@ impl<H: Host> Stack<H> {
         if let Some(at) = entry.at {
             self.timers.remove(&(at, id));
         }
+        entry.what.tell(&self.tap, Became::Closed);
         match entry.what {
             What::Flow(flow) => self.flows.remove(&flow.key),
             What::Talk(talk) => self.talks.remove(&talk.key),
@@ -508,6 +548,13 @@ impl<H: Host> Stack<H> {
             Err(error) => {
                 self.free.push(id);
                 log::debug!("cannot connect to {to}: {error}");
+                self.tap.tell(Class::Net, || ruse_event::What::Flow {
+                    protocol: "tcp",
+                    guest: key.guest,
+                    far: key.remote,
+                    host: None,
+                    flow: Became::Refused,
+                });
                 refuse(&key, packet, &error, &mut self.out);
             }
         }

@@ -280,6 +280,11 @@ impl Flow {
         }
     }
 
+    /// The host's socket.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.host.local()
+    }
+
     fn to(&self) -> IpAddr {
         self.key.guest.ip()
     }

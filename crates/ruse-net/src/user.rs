@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use mio::{Events, Poll, Token, Waker};
 use ruse_bus::Wake;
 use ruse_devices::backend::{Given, NetCard, Network};
+use ruse_event::Tap;
 use smoltcp::time::Instant;
 use thiserror::Error;
 
@@ -224,6 +225,10 @@ impl Network for User {
 
     fn bell(&self) -> Arc<dyn Wake> {
         self.bell.clone()
+    }
+
+    fn watch(&mut self, tap: &Tap) {
+        self.stack.watch(tap);
     }
 
     fn start(self: Box<Self>, card: Arc<dyn NetCard>) -> io::Result<Box<dyn Any + Send + Sync>> {

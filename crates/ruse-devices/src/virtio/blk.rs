@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ruse_bus::Ram;
 use ruse_disk::{Disk, DiskError, SECTOR};
+use ruse_event::{Class, Operation, Tap, What};
 
 use super::{
     Chain, Patience, Queue, QueueError, Reader, Requests, Served, Server, VirtioDevice, Writer,
@@ -89,6 +90,7 @@ pub struct Sectors {
     disk: Box<dyn Disk>,
     writeback: Arc<AtomicBool>,
     buffer: Vec<u8>,
+    tap: Tap,
 }
 
 impl Blk {
@@ -104,6 +106,7 @@ impl Blk {
                 disk,
                 writeback,
                 buffer: vec![0; BUFFER],
+                tap: Tap::NONE,
             }),
         }
     }
@@ -241,6 +244,28 @@ impl Sectors {
         self.wrote(patience)
     }
 
+    /// Tells of a request with `len` bytes of data.
+    fn tell(&self, header: &[u8; 16], len: usize, failed: bool) {
+        let operation = match le32(header) {
+            T_IN => Operation::Read,
+            T_OUT => Operation::Write,
+            T_FLUSH => Operation::Flush,
+            T_DISCARD => Operation::Discard,
+            T_WRITE_ZEROES => Operation::Zero,
+            _ => return,
+        };
+        self.tap.tell(Class::Disk, || {
+            // Of the others the range is in their data, and in what becomes of it.
+            let moves = matches!(operation, Operation::Read | Operation::Write);
+            What::Disk {
+                operation,
+                sector: if moves { le64(&header[8..]) } else { 0 },
+                count: if moves { len as u64 / SECTOR } else { 0 },
+                failed,
+            }
+        });
+    }
+
     fn perform(
         &mut self,
         header: &[u8; 16],
@@ -283,7 +308,10 @@ impl Server for Sectors {
             writer,
             room,
         };
-        let status = match self.perform(&header, &mut parts, patience) {
+        let asked = parts.reader.remaining();
+        let result = self.perform(&header, &mut parts, patience);
+        self.tell(&header, asked.max(room), result.is_err());
+        let status = match result {
             Ok(()) => S_OK,
             Err(Failure::Io) => S_IOERR,
             Err(Failure::Unsupported) => S_UNSUPP,
@@ -316,6 +344,13 @@ fn le64(bytes: &[u8]) -> u64 {
 }
 
 impl VirtioDevice for Blk {
+    fn watch(&mut self, tap: &Tap) {
+        if let Requests::Here(sectors) = &mut self.requests {
+            sectors.disk.watch(tap.clone());
+            sectors.tap = tap.clone();
+        }
+    }
+
     fn device_id(&self) -> u32 {
         2
     }

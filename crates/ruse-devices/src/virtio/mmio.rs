@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Ram, Width};
+use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Names, Ram, Register, Width};
+use ruse_event::{Class, Tap, What};
 
 use super::{Queue, QueueError, VirtioDevice, feature};
 
@@ -73,6 +74,7 @@ pub struct VirtioMmio<D> {
     status: u32,
     interrupt: u32,
     generation: u32,
+    tap: Tap,
 }
 
 impl<D: VirtioDevice> VirtioMmio<D> {
@@ -91,6 +93,16 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             status: 0,
             interrupt: 0,
             generation: 0,
+            tap: Tap::NONE,
+        }
+    }
+
+    /// From now on tells `tap` what it and its queues do.
+    pub fn watch(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
+        self.device.watch(tap);
+        for (index, queue) in (0..).zip(&mut self.queues) {
+            queue.watch(tap, index);
         }
     }
 
@@ -295,7 +307,12 @@ impl<D: VirtioDevice> VirtioMmio<D> {
                 }
             }
             reg::QUEUE_SEL => self.queue_sel = value,
-            reg::QUEUE_NOTIFY => self.notify(value as usize),
+            reg::QUEUE_NOTIFY => {
+                self.tap.tell(Class::Queue, || What::Notify {
+                    queue: value as u16,
+                });
+                self.notify(value as usize);
+            }
             reg::INTERRUPT_ACK => {
                 self.interrupt &= !value;
                 self.settle();
@@ -349,6 +366,68 @@ impl<D: VirtioDevice> Device for VirtioMmio<D> {
 
     fn reset(&mut self) {
         self.reset_device();
+    }
+
+    fn names(&self) -> Names {
+        |offset, _| {
+            let name = match offset {
+                reg::MAGIC => "MagicValue",
+                reg::VERSION => "Version",
+                reg::DEVICE_ID => "DeviceID",
+                reg::VENDOR_ID => "VendorID",
+                reg::DEVICE_FEATURES => "DeviceFeatures",
+                reg::DEVICE_FEATURES_SEL => "DeviceFeaturesSel",
+                reg::DRIVER_FEATURES => "DriverFeatures",
+                reg::DRIVER_FEATURES_SEL => "DriverFeaturesSel",
+                reg::QUEUE_SEL => "QueueSel",
+                reg::QUEUE_NUM_MAX => "QueueNumMax",
+                reg::QUEUE_NUM => "QueueNum",
+                reg::QUEUE_READY => "QueueReady",
+                reg::QUEUE_NOTIFY => "QueueNotify",
+                reg::INTERRUPT_STATUS => "InterruptStatus",
+                reg::INTERRUPT_ACK => "InterruptACK",
+                reg::STATUS => "Status",
+                reg::QUEUE_DESC_LOW => "QueueDescLow",
+                reg::QUEUE_DESC_HIGH => "QueueDescHigh",
+                reg::QUEUE_DRIVER_LOW => "QueueDriverLow",
+                reg::QUEUE_DRIVER_HIGH => "QueueDriverHigh",
+                reg::QUEUE_DEVICE_LOW => "QueueDeviceLow",
+                reg::QUEUE_DEVICE_HIGH => "QueueDeviceHigh",
+                reg::QUEUE_RESET => "QueueReset",
+                reg::CONFIG_GENERATION => "ConfigGeneration",
+                reg::CONFIG.. => return Some(format!("Config+{:#x}", offset - reg::CONFIG)),
+                _ => return None,
+            };
+            Some(name.into())
+        }
+    }
+
+    fn registers(&self) -> Vec<Register> {
+        let mut all = vec![
+            Register::new("DeviceID", self.device.device_id()),
+            Register::new("Status", self.status).bits(&[
+                (1, "ACKNOWLEDGE"),
+                (2, "DRIVER"),
+                (status::DRIVER_OK.into(), "DRIVER_OK"),
+                (status::FEATURES_OK.into(), "FEATURES_OK"),
+                (status::NEEDS_RESET.into(), "NEEDS_RESET"),
+                (status::FAILED.into(), "FAILED"),
+            ]),
+            Register::new("DeviceFeatures", self.offered()),
+            Register::new("DriverFeatures", self.driver_features),
+            Register::new("InterruptStatus", self.interrupt).bits(&[
+                (INTERRUPT_USED.into(), "used buffers"),
+                (INTERRUPT_CONFIG.into(), "configuration"),
+            ]),
+        ];
+        for (n, queue) in self.queues.iter().enumerate().filter(|(_, q)| q.ready) {
+            let size = Register::new(format!("queue {n}"), queue.size);
+            all.push(size.meaning(format!(
+                "descriptors at {:#x}, available at {:#x}, used at {:#x}",
+                queue.desc, queue.avail, queue.used
+            )));
+        }
+        all
     }
 
     fn node(&self) -> DtNode {

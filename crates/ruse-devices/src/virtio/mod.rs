@@ -17,6 +17,7 @@ mod rng;
 mod testing;
 
 use ruse_bus::Ram;
+use ruse_event::Tap;
 
 pub use blk::Blk;
 pub use console::Console;
@@ -68,6 +69,9 @@ pub trait VirtioDevice: Send {
     /// [`QueueError`] if the driver broke the rules: the device then stops
     /// until it is reset.
     fn notify(&mut self, index: usize, queues: &mut [Queue], ram: &Ram) -> Result<(), QueueError>;
+
+    /// From now on tells `tap` what it does.
+    fn watch(&mut self, _tap: &Tap) {}
 
     /// The driver takes queues away: what is being answered must end first.
     fn stop(&mut self) {}

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ruse_bus::{Ram, Wake};
+use ruse_event::{Class, Tap, What};
 
 use super::{Chain, Queue, QueueError, VirtioDevice, VirtioMmio, copy_config};
 use crate::backend::{Frame, Given, NetCard, Offload, Segments, Takes};
@@ -42,6 +43,9 @@ const HEADER: usize = 12;
 const MAX_FRAME: usize = 65_535 + 18;
 const MIN_FRAME: usize = 14;
 
+/// How much of a frame is told: Ethernet, IP and TCP with all options.
+const HEAD: usize = 134;
+
 const RX: usize = 0;
 const TX: usize = 1;
 /// A long segment takes tens of receive buffers.
@@ -58,6 +62,7 @@ pub struct Net {
     held: Vec<Chain>,
     /// Chains to reuse.
     spare: Vec<Chain>,
+    tap: Tap,
 }
 
 impl Net {
@@ -73,11 +78,20 @@ impl Net {
             bell,
             held: Vec::new(),
             spare: Vec::new(),
+            tap: Tap::NONE,
         }
     }
 
     fn has(&self, feature: u64) -> bool {
         self.features & feature != 0
+    }
+
+    fn tell(&self, frame: &Frame, to_guest: bool) {
+        self.tap.tell(Class::Net, || What::Frame {
+            to_guest,
+            len: frame.bytes.len() as u32,
+            head: frame.bytes[..frame.bytes.len().min(HEAD)].to_vec(),
+        });
     }
 
     fn takes(&self) -> Takes {
@@ -162,6 +176,7 @@ impl Net {
                     // So that a flood of nothing has an end, too.
                     left = left.saturating_sub(64);
                     if let Some(frame) = frame {
+                        self.tell(&frame, false);
                         left = left.saturating_sub(frame.bytes.len());
                         each(frame);
                     }
@@ -188,6 +203,7 @@ impl Net {
             let total = HEADER + frame.bytes.len();
             if self.gather(queue, ram, total)? {
                 self.put(queue, ram, frame)?;
+                self.tell(frame, true);
                 frames.pop_front();
             } else if self.held.len() >= queue.max().into()
                 || !self.has(F_MRG_RXBUF) && !self.held.is_empty()
@@ -287,6 +303,10 @@ fn header(offload: &Offload) -> [u8; HEADER] {
 }
 
 impl VirtioDevice for Net {
+    fn watch(&mut self, tap: &Tap) {
+        self.tap = tap.clone();
+    }
+
     fn device_id(&self) -> u32 {
         1
     }

@@ -9,6 +9,7 @@
 use std::sync::atomic::{Ordering, fence};
 
 use ruse_bus::{AccessFault, Ram, Width};
+use ruse_event::{Class, Part, Tap, What};
 use thiserror::Error;
 
 const DESC_NEXT: u16 = 1;
@@ -90,6 +91,8 @@ pub struct Chain {
     readable: Vec<Segment>,
     writable: Vec<Segment>,
     total: u64,
+    /// Whom to tell what is read and written, if anybody wants to know.
+    tap: Tap,
 }
 
 impl Chain {
@@ -100,12 +103,21 @@ impl Chain {
 
     /// What the driver wrote for the device.
     pub fn reader<'a>(&'a self, ram: &'a Ram) -> Reader<'a> {
-        Reader(Cursor::new(&self.readable, ram))
+        Reader(Cursor::new(&self.readable, ram, &self.tap))
     }
 
     /// Where the device answers.
     pub fn writer<'a>(&'a self, ram: &'a Ram) -> Writer<'a> {
-        Writer(Cursor::new(&self.writable, ram))
+        Writer(Cursor::new(&self.writable, ram, &self.tap))
+    }
+
+    /// The buffers, those to read first.
+    fn parts(&self) -> Vec<Part> {
+        let part = |write| move |&Segment { addr, len }: &Segment| Part { addr, len, write };
+        let readable = self.readable.iter().map(part(false));
+        readable
+            .chain(self.writable.iter().map(part(true)))
+            .collect()
     }
 
     fn clear(&mut self, head: u16) {
@@ -144,6 +156,7 @@ impl Chain {
 /// A position in a list of segments.
 struct Cursor<'a> {
     ram: &'a Ram,
+    tap: &'a Tap,
     segments: &'a [Segment],
     /// How much of the first segment is behind us.
     within: u32,
@@ -151,9 +164,10 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(segments: &'a [Segment], ram: &'a Ram) -> Self {
+    fn new(segments: &'a [Segment], ram: &'a Ram, tap: &'a Tap) -> Self {
         Self {
             ram,
+            tap,
             segments,
             within: 0,
             remaining: segments.iter().map(|s| s.len as usize).sum(),
@@ -205,8 +219,11 @@ impl Reader<'_> {
     /// # Errors
     /// None while the chain's segments lie in RAM, as they do.
     pub fn read(&mut self, out: &mut [u8]) -> Result<usize, QueueError> {
-        self.0
-            .advance(out.len(), |ram, at, part| ram.read(at, &mut out[part]))
+        let tap = self.0.tap;
+        self.0.advance(out.len(), |ram, at, part| {
+            tell_dma(tap, at, part.len(), false);
+            ram.read(at, &mut out[part])
+        })
     }
 }
 
@@ -224,8 +241,11 @@ impl Writer<'_> {
     /// # Errors
     /// None while the chain's segments lie in RAM, as they do.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize, QueueError> {
-        self.0
-            .advance(bytes.len(), |ram, at, part| ram.write(at, &bytes[part]))
+        let tap = self.0.tap;
+        self.0.advance(bytes.len(), |ram, at, part| {
+            tell_dma(tap, at, part.len(), true);
+            ram.write(at, &bytes[part])
+        })
     }
 
     /// Leaves out `len` bytes.
@@ -235,6 +255,14 @@ impl Writer<'_> {
     pub fn skip(&mut self, len: usize) -> Result<usize, QueueError> {
         self.0.advance(len, |_, _, _| Ok(()))
     }
+}
+
+fn tell_dma(tap: &Tap, addr: u64, len: usize, write: bool) {
+    tap.tell(Class::Dma, || What::Dma {
+        addr,
+        len: len as u64,
+        write,
+    });
 }
 
 struct Descriptor {
@@ -280,6 +308,9 @@ pub struct Queue {
     interrupt: bool,
     /// A chain to reuse.
     scratch: Chain,
+    tap: Tap,
+    /// Its number.
+    index: u16,
 }
 
 impl Queue {
@@ -299,6 +330,8 @@ impl Queue {
             published: 0,
             interrupt: false,
             scratch: Chain::default(),
+            tap: Tap::NONE,
+            index: 0,
         }
     }
 
@@ -312,6 +345,12 @@ impl Queue {
         self.ready
     }
 
+    /// From now on tells `tap` what goes through, as queue number `index`.
+    pub(super) fn watch(&mut self, tap: &Tap, index: u16) {
+        self.tap = tap.clone();
+        self.index = index;
+    }
+
     pub(super) fn negotiated(&mut self, features: u64) {
         self.event_idx = features & super::feature::EVENT_IDX != 0;
         self.indirect = features & super::feature::INDIRECT_DESC != 0;
@@ -323,6 +362,8 @@ impl Queue {
             event_idx: self.event_idx,
             indirect: self.indirect,
             scratch: std::mem::take(&mut self.scratch),
+            tap: self.tap.clone(),
+            index: self.index,
             ..Self::new(self.max)
         };
     }
@@ -376,6 +417,16 @@ impl Queue {
         let head = ram.load(at, Width::B2)? as u16;
         self.next_avail = self.next_avail.wrapping_add(1);
         self.walk(ram, head, chain)?;
+        self.tap.tell(Class::Queue, || What::Chain {
+            queue: self.index,
+            head,
+            parts: chain.parts(),
+        });
+        // Nothing is counted up and down for nobody.
+        chain.tap = match self.tap.wants(Class::Dma) {
+            true => self.tap.clone(),
+            false => Tap::NONE,
+        };
         Ok(true)
     }
 
@@ -440,6 +491,11 @@ impl Queue {
         ram.store(at, Width::B4, head.into())?;
         ram.store(at + 4, Width::B4, written.into())?;
         self.next_used = self.next_used.wrapping_add(1);
+        self.tap.tell(Class::Queue, || What::Used {
+            queue: self.index,
+            head,
+            written,
+        });
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The image as a disk.
 
+use ruse_event::{Operation, Tap};
+
 use super::entry::Kind;
 use super::{Access, Beneath, Qcow2};
 use crate::{Disk, DiskError, Extent, check_range};
@@ -55,11 +57,13 @@ impl Disk for Qcow2 {
 
     fn discard(&mut self, offset: u64, len: u64) -> Result<(), DiskError> {
         self.check_write(offset, len)?;
+        self.tell(Operation::Discard, offset, len, None, false);
         self.drop_clusters(offset, len)
     }
 
     fn write_zeroes(&mut self, offset: u64, len: u64, may_unmap: bool) -> Result<(), DiskError> {
         self.check_write(offset, len)?;
+        self.tell(Operation::Zero, offset, len, None, false);
         self.zero(offset, len, may_unmap)
     }
 
@@ -80,6 +84,10 @@ impl Disk for Qcow2 {
             }
         };
         Ok(Extent { len: run.len, zero })
+    }
+
+    fn watch(&mut self, tap: Tap) {
+        self.tap = tap;
     }
 
     fn held(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! From places on the disk to places in the file ("Cluster mapping").
 
+use ruse_event::Operation;
+
 use super::cache::Slot;
 use super::entry::{COPIED, Entry, Kind, OFFSET};
 use super::header::u64_at;
@@ -132,6 +134,8 @@ impl Qcow2 {
         while !out.is_empty() {
             let run = self.map(offset, out.len() as u64)?;
             let (now, rest) = out.split_at_mut(run.len as usize);
+            let host = (run.kind == Kind::Data).then_some(run.host);
+            self.tell(Operation::Read, offset, run.len, host, false);
             match run.kind {
                 Kind::Data => self.medium.read(run.host, now)?,
                 Kind::Zero => now.fill(0),

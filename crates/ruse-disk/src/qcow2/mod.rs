@@ -57,6 +57,9 @@ pub use create::CreateOptions;
 pub use header::{Backing, Compression, MAGIC};
 pub use snapshot::Snapshot;
 
+use ruse_event::{Operation, Tap};
+
+use crate::watch::{self, Place};
 use crate::{Disk, DiskError, Storage};
 use cache::Cache;
 use entry::{COPIED, OFFSET};
@@ -126,6 +129,7 @@ pub struct Qcow2 {
     scratch: Vec<u8>,
     /// The bytes of a compressed cluster.
     deflated: Vec<u8>,
+    tap: Tap,
 }
 
 impl Qcow2 {
@@ -186,6 +190,7 @@ impl Qcow2 {
             inflated: Inflated::default(),
             scratch: Vec::new(),
             deflated: Vec::new(),
+            tap: Tap::NONE,
             medium,
             header,
         };
@@ -400,6 +405,25 @@ impl Qcow2 {
     }
 
     /// Whether the L2 table that an L1 entry names belongs to no snapshot.
+    /// Tells where a piece of a request ended up.
+    #[inline]
+    fn tell(
+        &self,
+        operation: Operation,
+        offset: u64,
+        len: u64,
+        host: Option<u64>,
+        allocated: bool,
+    ) {
+        watch::tell(&self.tap, operation, || Place {
+            offset,
+            len,
+            host,
+            cluster: Some(self.header.cluster()),
+            allocated,
+        });
+    }
+
     fn is_own(entry: u64) -> bool {
         entry & OFFSET != 0 && entry & COPIED != 0
     }

@@ -1,5 +1,7 @@
 //! Writes, zeroes and discards.
 
+use ruse_event::Operation;
+
 use super::Qcow2;
 use super::cache::Slot;
 use super::commit::MAX_FREED;
@@ -19,6 +21,7 @@ impl Qcow2 {
             let done = if run.kind == Kind::Data && run.own {
                 self.spare_tables(run.host, run.len)?;
                 self.medium.write(run.host, &bytes[..run.len as usize])?;
+                self.tell(Operation::Write, offset, run.len, Some(run.host), false);
                 run.len
             } else {
                 self.write_new(offset, &bytes[..run.len as usize], run)?
@@ -51,6 +54,13 @@ impl Qcow2 {
             let entry = Entry::data(host, &self.header);
             let slot = self.l2_table(l2)?;
             self.set_entry(slot, self.entry_at(start), entry);
+            self.tell(
+                Operation::Write,
+                offset,
+                len,
+                Some(host + offset - start),
+                false,
+            );
             return Ok(len);
         }
         let wanted = (offset + bytes.len() as u64 - start).div_ceil(cluster);
@@ -62,6 +72,13 @@ impl Qcow2 {
             return Err(error);
         }
         self.link(l2, start, new)?;
+        self.tell(
+            Operation::Write,
+            offset,
+            len,
+            Some(new.at + offset - start),
+            true,
+        );
         Ok(len)
     }
 

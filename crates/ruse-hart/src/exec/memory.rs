@@ -43,7 +43,7 @@ macro_rules! loads {
                 let done = $crate::exec::attempt(h, c, |h, c| {
                     let o = c.op();
                     let va = $crate::exec::memory::address::<X>(h, o, 0);
-                    let $raw = h.load_slow(va, <$type as $crate::tlb::Scalar>::SIZE)?;
+                    let $raw = h.load_slow(c, va, <$type as $crate::tlb::Scalar>::SIZE)?;
                     h.r[o.rd as usize] = $value;
                     Ok(())
                 });
@@ -110,7 +110,7 @@ pub(crate) fn store_slow<X: Base, T: Scalar>(h: &mut Hart, c: Cursor) -> Cursor 
         let o = c.op();
         let va = address::<X>(h, o, 0);
         let value = h.r[o.rs2 as usize];
-        h.store_slow(va, T::SIZE, value)
+        h.store_slow(c, va, T::SIZE, value)
     });
     if done {
         after_slow(h, c)

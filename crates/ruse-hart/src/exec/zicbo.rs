@@ -60,7 +60,7 @@ pub(crate) fn cbo_zero<X: Base>(h: &mut Hart, c: Cursor) -> Cursor {
         let first = va & !(BLOCK - 1);
         for offset in (0..BLOCK).step_by(8) {
             if !X::store::<u64>(h, first + offset, 0) {
-                h.store_slow(first + offset, 8, 0)
+                h.store_slow(c, first + offset, 8, 0)
                     .map_err(|trap| Trap { tval: va, ..trap })?;
             }
         }

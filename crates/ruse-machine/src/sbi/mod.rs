@@ -17,6 +17,7 @@ mod susp;
 mod time;
 
 use ruse_bus::Ram;
+use ruse_event::{Class, What};
 use ruse_hart::{Hart, Xlen};
 
 use crate::board::Parts;
@@ -127,12 +128,24 @@ pub(crate) fn call(hart: &mut Hart, me: usize, seats: &[Seat], parts: &Parts) {
         Some(handler) => handler(&mut call),
         None => Answer::Error(Error::NotSupported),
     };
-    log::trace!(
-        "SBI {id:#x}:{} {:x?} by hart {me}",
-        call.function,
-        call.args
-    );
+    let (function, args) = (call.function, call.args);
+    log::trace!("SBI {id:#x}:{function} {args:x?} by hart {me}");
     let hart = call.hart;
+    hart.tell(Class::Call, || {
+        let (error, value) = match answer {
+            Answer::Value(value) => (0, value),
+            Answer::Error(error) => (error as i64, 0),
+            Answer::Legacy(value) => (value, 0),
+            Answer::Never => (0, 0),
+        };
+        What::Sbi {
+            extension: id,
+            function,
+            args,
+            error,
+            value,
+        }
+    });
     match answer {
         Answer::Value(value) => {
             hart.set_x(A0, 0);
