@@ -1,5 +1,7 @@
 //! Looking at guests: what an instruction, a register or a page-table entry
-//! says ([`explain`]), and what a program consists of ([`listing`]).
+//! says ([`explain`]), what a program consists of ([`listing`]), what its addresses
+//! are called ([`symbols`]), what an event means to the guest and to the host
+//! ([`story`]), and files of such ([`trace`]).
 //!
 //! ```
 //! use ruse_isa::Xlen;
@@ -10,3 +12,6 @@
 
 pub mod explain;
 pub mod listing;
+pub mod story;
+pub mod symbols;
+pub mod trace;

@@ -1,12 +1,13 @@
 //! A program as text: its code by symbol, an instruction a line.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
-use goblin::elf::{Elf, header, section_header, sym};
+use goblin::elf::{Elf, header, section_header};
 use ruse_isa::{ImmKind, Xlen, compressed, decode, disasm, disasm_compressed};
 use thiserror::Error;
+
+use crate::symbols::Symbols;
 
 /// Why a file cannot be listed.
 #[derive(Debug, Error)]
@@ -47,7 +48,7 @@ pub fn write(bytes: &[u8], out: &mut impl io::Write) -> Result<(), ListingError>
         return Err(ListingError::Machine(elf.header.e_machine));
     }
     let xlen = if elf.is_64 { Xlen::Rv64 } else { Xlen::Rv32 };
-    let symbols = symbols(&elf);
+    let symbols = Symbols::of_elf(&elf);
     let mut any = false;
     for section in &elf.section_headers {
         let flags = u64::from(section_header::SHF_EXECINSTR);
@@ -82,50 +83,6 @@ pub fn write(bytes: &[u8], out: &mut impl io::Write) -> Result<(), ListingError>
     }
 }
 
-/// Names of addresses. Of several the first global one counts.
-type Symbols = BTreeMap<u64, String>;
-
-fn symbols(elf: &Elf<'_>) -> Symbols {
-    let mut found: BTreeMap<u64, (u8, String)> = BTreeMap::new();
-    let all = elf
-        .syms
-        .iter()
-        .map(|symbol| (symbol, elf.strtab.get_at(symbol.st_name)))
-        .chain(
-            elf.dynsyms
-                .iter()
-                .map(|symbol| (symbol, elf.dynstrtab.get_at(symbol.st_name))),
-        );
-    for (symbol, name) in all {
-        let code = matches!(
-            symbol.st_type(),
-            sym::STT_FUNC | sym::STT_NOTYPE | sym::STT_GNU_IFUNC
-        );
-        let Some(name) = name.filter(|name| !name.is_empty() && !name.starts_with('$')) else {
-            continue;
-        };
-        if !code || symbol.st_shndx == 0 {
-            continue;
-        }
-        let rank = match (symbol.st_type(), symbol.st_bind()) {
-            (sym::STT_NOTYPE, _) => 2,
-            (_, sym::STB_LOCAL) => 1,
-            _ => 0,
-        };
-        let shown = format!("{:#}", rustc_demangle::demangle(name));
-        match found.get(&symbol.st_value) {
-            Some((old, _)) if *old <= rank => {}
-            _ => {
-                found.insert(symbol.st_value, (rank, shown));
-            }
-        }
-    }
-    found
-        .into_iter()
-        .map(|(at, (_, name))| (at, name))
-        .collect()
-}
-
 /// A section with code.
 struct Section<'a> {
     code: &'a [u8],
@@ -140,7 +97,7 @@ impl Section<'_> {
         let mut at = 0;
         while let Some(half) = self.half(at) {
             let pc = self.base.wrapping_add(at as u64);
-            if let Some(name) = self.symbols.get(&pc) {
+            if let Some(name) = self.symbols.at(pc) {
                 writeln!(out, "\n{pc:016x} <{name}>:")?;
             }
             text.clear();
@@ -194,8 +151,8 @@ impl Section<'_> {
         }
         if inst.op.info().imm == ImmKind::Target {
             let to = pc.wrapping_add_signed(inst.imm.into());
-            if let Some((start, name)) = self.symbols.range(..=to).next_back() {
-                let _ = match to - start {
+            if let Some((name, offset)) = self.symbols.find(to) {
+                let _ = match offset {
                     0 => write!(text, " <{name}>"),
                     more => write!(text, " <{name}+{more:#x}>"),
                 };

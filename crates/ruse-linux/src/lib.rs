@@ -52,3 +52,8 @@ pub use config::{Config, Limits, Share, Stdio};
 pub use error::LinuxError;
 pub use host::{Host, StdHost};
 pub use kernel::{Linux, Outcome};
+
+/// The name of a system call of riscv64 Linux, if it is one that there is here.
+pub fn syscall_name(number: u64) -> Option<&'static str> {
+    syscall::find(number).map(|(name, ..)| name)
+}

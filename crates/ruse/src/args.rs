@@ -22,6 +22,7 @@ use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
 use crate::net::NetArgs;
+use crate::watch::{WatchArgs, Watching};
 use crate::{exit, share, size, ssd};
 
 /// What `ruse` boots when it is told nothing.
@@ -110,7 +111,19 @@ struct Cli {
 
 /// Options for machines only, by clap's names for them.
 const MACHINE_OPTIONS: &[&str] = &[
-    "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb",
+    "memory",
+    "disks",
+    "harts",
+    "clock",
+    "console",
+    "svadu",
+    "rv32",
+    "dump_dtb",
+    "trace",
+    "trace_out",
+    "trace_format",
+    "trace_limit",
+    "symbols",
 ];
 
 #[derive(Subcommand)]
@@ -299,6 +312,9 @@ struct MachineArgs {
     /// Write the device tree to a file, and run nothing
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
+
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -729,7 +745,10 @@ impl Command {
     /// # Errors
     /// [`HostError`] if a file is missing or unsuitable, or they do not make
     /// a machine.
-    pub fn machine(self, console: Box<dyn ConsoleOut>) -> Result<(Machine, Facts), HostError> {
+    pub fn machine(
+        self,
+        console: Box<dyn ConsoleOut>,
+    ) -> Result<(Machine, Facts, Watching), HostError> {
         let (needs, cards) = (self.needs(), self.cards());
         let runs = self.dump_dtb.is_none();
         let args = self.machine;
@@ -752,6 +771,17 @@ impl Command {
         }
         let shares = share::open(&self.shares)?;
         let mut nics = Vec::new();
+        let booted: Vec<&Path> = match &self.what {
+            What::Bare(path) => vec![path],
+            What::System {
+                firmware, kernel, ..
+            } => firmware
+                .iter()
+                .chain(kernel)
+                .map(PathBuf::as_path)
+                .collect(),
+            _ => Vec::new(),
+        };
         let boot = match &self.what {
             What::Monitor
             | What::Program(..)
@@ -795,7 +825,9 @@ impl Command {
                 }
             }
         };
+        let watching = Watching::open(&args.watch, &booted)?;
         let mut config = MachineConfig::new(boot);
+        config.watch = watching.watch();
         config.cpu = Cpu {
             xlen: args.rv32.then_some(Xlen::Rv32),
             harts: args.harts,
@@ -824,7 +856,7 @@ impl Command {
         if runs {
             self.confine.files(&needs)?;
         }
-        Ok((Machine::new(config)?, facts))
+        Ok((Machine::new(config)?, facts, watching))
     }
 }
 

@@ -41,6 +41,12 @@ pub enum HostError {
         "no directory for the SSD: neither RUSE_HOME nor a home directory is set; give --disk FILE"
     )]
     NoHome,
+    /// A file without symbols.
+    #[error("{}: no symbols in it; give an ELF file that is not stripped, or a list such as System.map", path.display())]
+    NoSymbols {
+        /// The file.
+        path: PathBuf,
+    },
     /// A Linux program.
     #[error(transparent)]
     Linux(#[from] LinuxError),

@@ -17,6 +17,7 @@ mod share;
 mod size;
 mod ssd;
 mod terminal;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -84,11 +85,12 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         Some(presence) if background => Box::new(presence.hub()),
         Some(presence) => Box::new(Tee(Stdout::default(), presence.hub())),
     };
-    let (mut machine, facts) = command.machine(console)?;
+    let (mut machine, facts, watching) = command.machine(console)?;
     if let Some(path) = dump_dtb {
         std::fs::write(&path, machine.dtb()).map_err(|source| HostError::Write { path, source })?;
         return Ok(ExitCode::SUCCESS);
     }
+    watching.begin(&machine, &facts);
     let handle = machine.handle();
     let control = presence.map(|presence| presence.start(&machine, facts));
     match &control {
@@ -109,6 +111,7 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
     drop(raw);
     // What the guest printed last.
     drop(machine);
+    watching.finish();
     if let Some(control) = control {
         control.end(match &outcome {
             Ok(Outcome::Off { code }) => End::Off(*code),

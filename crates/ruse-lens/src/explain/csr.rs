@@ -132,6 +132,23 @@ const EXCEPTIONS: [(u32, &str); 16] = [
     (19, "hardware error"),
 ];
 
+/// What an exception with this code is called.
+pub fn exception(code: u64) -> String {
+    let found = EXCEPTIONS
+        .iter()
+        .find(|(known, _)| u64::from(*known) == code);
+    found.map_or_else(|| format!("exception {code}"), |(_, name)| (*name).into())
+}
+
+/// What the interrupt with this number is called.
+pub fn interrupt(number: u32) -> String {
+    let found = INTERRUPTS.iter().find(|(known, ..)| *known == number);
+    found.map_or_else(
+        || format!("interrupt {number}"),
+        |(.., name)| (*name).into(),
+    )
+}
+
 fn fields_of(name: &str, v: u64, xlen: Xlen) -> Vec<Field> {
     let wide = xlen == Xlen::Rv64;
     match name {

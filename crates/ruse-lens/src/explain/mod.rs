@@ -6,7 +6,7 @@ mod instruction;
 mod meaning;
 mod pte;
 
-pub use csr::{Csr, CsrError, csr, csr_number, known};
+pub use csr::{Csr, CsrError, csr, csr_number, exception, interrupt, known};
 pub use fields::Field;
 pub use instruction::{Instruction, instruction};
 pub use pte::{Mode, Pte, pte};

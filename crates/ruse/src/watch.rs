@@ -1,0 +1,167 @@
+//! Watching a machine: what to tell, to whom, and by which names.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use ruse_event::{Classes, Watch};
+use ruse_lens::story::{Medium, Scene};
+use ruse_lens::symbols::Symbols;
+use ruse_lens::trace::{Format, Trace};
+use ruse_machine::{Machine, layout};
+
+use crate::error::HostError;
+use crate::machines::Facts;
+use crate::{size, terminal};
+
+/// The most that is read to find symbols in.
+const MAX_SYMBOLS: u64 = 2 << 30;
+
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Watching")]
+pub struct WatchArgs {
+    /// Tell what happens, and what the host does: `all`, or some of
+    /// trap (exceptions, interrupts), call (firmware and system calls), mmio (device
+    /// registers), irq (interrupt lines), walk (page-table walks), tlb, queue
+    /// (virtqueues), dma, disk, net, sleep; with commas in between
+    #[arg(long, value_name = "EVENTS")]
+    pub trace: Option<Classes>,
+
+    /// Write that to a file instead of to standard error. FILE.jsonl gets JSON lines,
+    /// FILE.json what Perfetto and Chrome show, any other name text
+    #[arg(long, value_name = "FILE", requires = "trace")]
+    pub trace_out: Option<PathBuf>,
+
+    /// Write it in this format, whatever the file's name: text, json or chrome
+    #[arg(long, value_name = "FORMAT", requires = "trace")]
+    pub trace_format: Option<Format>,
+
+    /// End the trace at this size
+    #[arg(long, value_name = "SIZE", requires = "trace", default_value = "1G",
+        value_parser = size::parse)]
+    pub trace_limit: u64,
+
+    /// Names of the guest's code: an ELF file such as vmlinux, or a list such as
+    /// System.map. Repeat for more. An ELF file that is booted has them already
+    #[arg(long = "symbols", value_name = "FILE")]
+    pub symbols: Vec<PathBuf>,
+}
+
+/// Standard error, as a terminal that may be raw needs it.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.replace('\n', terminal::line_end());
+        io::stderr().write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is to be known of a machine that is watched.
+#[derive(Default)]
+pub struct Watching {
+    trace: Option<(Trace, Classes)>,
+    symbols: Symbols,
+}
+
+impl Watching {
+    /// Opens the files that `args` and what is booted (`images`) name.
+    ///
+    /// # Errors
+    /// [`HostError`] if one cannot be read or written.
+    pub fn open(args: &WatchArgs, images: &[&Path]) -> Result<Self, HostError> {
+        let mut watching = Self::default();
+        for path in &args.symbols {
+            let found = read_symbols(path)?;
+            if found.is_empty() {
+                return Err(HostError::NoSymbols { path: path.clone() });
+            }
+            watching.symbols.add(found);
+        }
+        let Some(classes) = args.trace else {
+            return Ok(watching);
+        };
+        for path in images {
+            // What is wrong with it will be told by who loads it.
+            if let Ok(found) = read_symbols(path) {
+                watching.symbols.add(found);
+            }
+        }
+        let (path, out): (_, Box<dyn Write + Send>) = match &args.trace_out {
+            None => (Path::new("standard error"), Box::new(Stderr)),
+            Some(path) => {
+                let file = File::create(path).map_err(|source| HostError::Write {
+                    path: path.clone(),
+                    source,
+                })?;
+                (path, Box::new(BufWriter::with_capacity(1 << 18, file)))
+            }
+        };
+        let format = args.trace_format.unwrap_or_else(|| Format::of(path));
+        let trace = Trace::new(out, path, format, args.trace_limit);
+        watching.trace = Some((trace, classes));
+        Ok(watching)
+    }
+
+    /// Who is to be told what.
+    pub fn watch(&self) -> Option<(Arc<dyn Watch>, Classes)> {
+        let (trace, classes) = self.trace.as_ref()?;
+        Some((Arc::new(trace.clone()), *classes))
+    }
+
+    /// Says where it happens. What the harts execute from here on is told.
+    pub fn begin(&self, machine: &Machine, facts: &Facts) {
+        if let Some((trace, _)) = &self.trace {
+            trace.set_scene(scene(machine, facts, self.symbols.clone()));
+        }
+    }
+
+    /// Ends the trace.
+    pub fn finish(&self) {
+        if let Some((trace, _)) = &self.trace {
+            log::info!("the trace has {} events", trace.finish());
+        }
+    }
+}
+
+/// What somebody who tells of a machine has to know.
+pub fn scene(machine: &Machine, facts: &Facts, symbols: Symbols) -> Scene {
+    let mut scene = Scene::new(layout::RAM, facts.memory);
+    for placed in machine.board() {
+        let name = placed.name.trim_end_matches(char::is_numeric);
+        scene.place(name, placed.base, placed.size, placed.source, placed.names);
+    }
+    // What the guest is not told of.
+    for region in machine.bus().regions() {
+        if scene.at(region.base).is_none() {
+            scene.place(&region.name, region.base, region.size, None, |_, _| None);
+        }
+    }
+    scene.set_media(facts.disks.iter().map(|disk| Medium {
+        path: disk.path.clone(),
+        size: disk.size,
+    }));
+    scene.syscall = Some(ruse_linux::syscall_name);
+    scene.with_symbols(symbols)
+}
+
+/// The symbols in a file: those of an ELF file, or a list.
+fn read_symbols(path: &Path) -> Result<Symbols, HostError> {
+    let failed = |source| HostError::Read {
+        path: path.into(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let mut limited = io::Read::take(file, MAX_SYMBOLS);
+    io::Read::read_to_end(&mut limited, &mut bytes).map_err(failed)?;
+    Ok(Symbols::of_file(&bytes))
+}
