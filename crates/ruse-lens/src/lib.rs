@@ -11,6 +11,7 @@
 //! ```
 
 pub mod explain;
+pub mod kallsyms;
 pub mod listing;
 pub mod story;
 pub mod symbols;

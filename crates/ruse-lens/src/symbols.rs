@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use goblin::elf::{Elf, sym};
 
+use crate::kallsyms;
+
 /// How far behind its symbol an address may be if nobody says how long the
 /// function is.
 const REACH: u64 = 1 << 20;
@@ -13,12 +15,15 @@ const REACH: u64 = 1 << 20;
 pub struct Symbols(BTreeMap<u64, String>);
 
 impl Symbols {
-    /// The functions that a file has names for: an ELF file, or a list such as
-    /// `System.map`. None if it is neither.
+    /// The functions that a file has names for: an ELF file, a Linux Image, or a list
+    /// such as `System.map`. None if it is none of them.
     pub fn of_file(bytes: &[u8]) -> Self {
-        match Elf::parse(bytes) {
-            Ok(elf) => Self::of_elf(&elf),
-            Err(_) => std::str::from_utf8(bytes).map_or_else(|_| Self::default(), Self::of_map),
+        if let Ok(elf) = Elf::parse(bytes) {
+            return Self::of_elf(&elf);
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::of_map(text),
+            Err(_) => kallsyms::symbols(bytes).unwrap_or_default(),
         }
     }
 

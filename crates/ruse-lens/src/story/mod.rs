@@ -130,9 +130,12 @@ impl Teller {
                 };
                 Lie::new(
                     format!(
-                        "{name} in {}-mode at {}: trap to the handler {} in {}-mode",
-                        mode(*from),
+                        "{name} at {}{}: trap to the handler {} in {}-mode",
                         self.code(*pc),
+                        match name.ends_with("-mode") {
+                            true => String::new(),
+                            false => format!(" in {}-mode", mode(*from)),
+                        },
                         self.code(*handler),
                         mode(*to)
                     ),
@@ -151,10 +154,10 @@ impl Teller {
                 let letter = mode(*to).to_ascii_lowercase();
                 Lie::new(
                     format!(
-                        "{} interrupts {}-mode at {}: to the handler {} in {}-mode",
+                        "{} at {} in {}-mode: to the handler {} in {}-mode",
                         explain::interrupt(*number),
-                        mode(*from),
                         self.code(*pc),
+                        mode(*from),
                         self.code(*handler),
                         mode(*to)
                     ),
