@@ -8,6 +8,7 @@ use ruse_bus::{AccessFault, PAGE_SIZE, Width};
 use ruse_isa::{Extension, Inst, Opcode, RegClass, Xlen, decode};
 
 use crate::base::{Base, Rv32, Rv64, User64};
+use crate::census;
 use crate::code::{Block, Key, Mark};
 use crate::csr::status;
 use crate::engine::{Cursor, Handler, Op, Slot, Unlinked};
@@ -71,6 +72,7 @@ impl Hart {
         if let Some(cursor) = self.code.jump::<Rv64>(pc, self.ctx) {
             return Ok(cursor);
         }
+        self.note(|counters| counters.lookups += 1);
         let Some(pa) = self.code_address(pc)? else {
             self.unlinked = Unlinked::NONE;
             return self.single_here();
@@ -96,8 +98,11 @@ impl Hart {
             self.code.remember_jump(pc, self.context_of(pc), cursor);
             return Ok(cursor);
         }
-        let builder = loop {
+        let mut builder = loop {
             let mut builder = Builder::new(self.table(), pc, fs_off);
+            if self.census.is_some() {
+                builder.count();
+            }
             let unchanged = if across {
                 let word = self.word_across(pa, key.second)?;
                 builder.push_word(word);
@@ -115,6 +120,13 @@ impl Hart {
                 break builder;
             }
         };
+        if let Some(census) = &mut self.census {
+            census.counters.decoded += 1;
+            let site = census.site(pc, &builder.words);
+            if let Some(first) = builder.slots.first_mut() {
+                first.set_imm(site as i32);
+            }
+        }
         let block = builder.finish();
         let cursor = self.code.insert(key, block);
         self.code.remember_jump(pc, self.context_of(pc), cursor);
@@ -202,7 +214,8 @@ impl Hart {
                 break;
             };
             pa += length(word);
-            if builder.push_word(word) {
+            let leaves = builder.push_word(word);
+            if leaves || self.census.is_some() && census::ends_block(word, self.xlen) {
                 break;
             }
         }
@@ -431,6 +444,19 @@ impl Builder {
     fn push_linked(&mut self, op: Op, len: u8, opcode: Option<Opcode>) {
         self.push_op(op, len, opcode);
         self.push(Slot::link(), len);
+    }
+
+    /// Has the block begin with an operation that adds to a counter.
+    fn count(&mut self) {
+        let op = Op {
+            handler: census::count,
+            imm: 0,
+            rd: 0,
+            rs1: 0,
+            rs2: 0,
+            aux: 0,
+        };
+        self.push(Slot::op(op), 0);
     }
 
     /// Ends the block with a way out, for the case that none was there.

@@ -75,6 +75,11 @@ impl Slot {
         self.op.handler = handler;
     }
 
+    /// Gives the operation here another immediate.
+    pub(crate) fn set_imm(&mut self, imm: i32) {
+        self.op.imm = imm;
+    }
+
     pub(crate) const fn link() -> Self {
         Self {
             link: Link {

@@ -8,6 +8,7 @@ use ruse_event::Tap;
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
+use crate::census::Census;
 use crate::code::{Code, Context};
 use crate::csr::{Csrs, envcfg, status};
 use crate::engine::{self, Cursor, Unlinked};
@@ -140,6 +141,8 @@ pub struct Hart {
     fetched: [[u64; 64]; 2],
     /// Whom it tells what happens.
     pub(crate) tap: Tap,
+    /// What it counts, if it does.
+    pub(crate) census: Option<Box<Census>>,
 }
 
 impl Hart {
@@ -191,6 +194,7 @@ impl Hart {
             next_context: 2,
             fetched: [[0; 64]; 2],
             tap: Tap::NONE,
+            census: None,
         };
         hart.reset();
         hart
@@ -450,6 +454,13 @@ impl Hart {
             self.unlinked = Unlinked::NONE;
             self.forget_all();
         }
+    }
+
+    /// Drops all decoded code.
+    pub(crate) fn forget_code(&mut self) {
+        self.code.clear();
+        self.unlinked = Unlinked::NONE;
+        self.forget_all();
     }
 
     /// SFENCE.VMA for everything.

@@ -14,6 +14,7 @@
 
 mod base;
 mod block;
+mod census;
 mod code;
 mod csr;
 mod engine;
@@ -30,6 +31,7 @@ mod user;
 mod watch;
 mod wide;
 
+pub use census::{BlockCount, Counters, Tally};
 pub use hart::{Exit, Hart, HartConfig};
 pub use isa::{isa_extensions, isa_string};
 pub use mmu::Access;

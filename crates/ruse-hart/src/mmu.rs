@@ -150,6 +150,68 @@ impl Hart {
         self.walk(va, access).map(|translation| translation.pa)
     }
 
+    /// Where `va` leads for a look from outside: whatever the permissions, and
+    /// without any effect, on the guest or on what is told of it.
+    pub fn translate_debug(&self, va: u64) -> Option<u64> {
+        if let Some(space) = self.memory.space() {
+            return (space.prot(va) != Prot::NONE).then_some(va);
+        }
+        let scheme = match self.scheme() {
+            Some(scheme) if self.privilege != Privilege::Machine => scheme,
+            _ => return Some(va),
+        };
+        let width = if scheme.entry == 4 {
+            Width::B4
+        } else {
+            Width::B8
+        };
+        let mut table = self.root_table();
+        for level in (0..scheme.levels).rev() {
+            let shift = 12 + level * scheme.bits;
+            let vpn = va >> shift & ((1 << scheme.bits) - 1);
+            let entry = self
+                .bus
+                .ram()
+                .load(table + vpn * scheme.entry, width)
+                .ok()?;
+            if entry & pte::V == 0 {
+                return None;
+            }
+            let mut base = (entry >> 10 & self.ppn_mask()) << 12;
+            if entry & (pte::R | pte::X) != 0 {
+                let mut bits = shift;
+                if self.xlen == Xlen::Rv64 && entry & pte::N != 0 {
+                    bits = 16;
+                }
+                let low = (1u64 << bits) - 1;
+                base &= !low;
+                return Some(base | va & low);
+            }
+            table = base;
+        }
+        None
+    }
+
+    /// Reads guest RAM at virtual address `va` from outside, without any effect. False
+    /// if some of it is not there.
+    pub fn peek(&self, va: u64, out: &mut [u8]) -> bool {
+        let mut at = va;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let page = (PAGE_SIZE - (at & (PAGE_SIZE - 1))) as usize;
+            let (now, later) = rest.split_at_mut(page.min(rest.len()));
+            let there = self
+                .translate_debug(at)
+                .is_some_and(|pa| self.bus.ram().read(pa, now).is_ok());
+            if !there {
+                return false;
+            }
+            at = self.after(at, now.len() as u64);
+            rest = later;
+        }
+        true
+    }
+
     /// "Virtual Address Translation Process", with the permission checks.
     fn walk(&mut self, va: u64, access: Access) -> Result<Translation, Trap> {
         if let Some(space) = self.memory.space() {
@@ -179,6 +241,7 @@ impl Hart {
                 });
             }
         };
+        self.note(|counters| counters.walks += 1);
         let mut steps = Vec::new();
         let found = self.walk_tables(va, access, privilege, &scheme, &mut steps);
         if !steps.is_empty() {
@@ -354,6 +417,7 @@ impl Hart {
                 _ => host as u64,
             };
             self.tlb.fill(va, access, to, leaf, global);
+            self.note(|counters| counters.fills += 1);
             self.tell(Class::Tlb, || What::Fill {
                 va,
                 pa,
@@ -377,6 +441,7 @@ impl Hart {
     /// # Errors
     /// The exception to raise.
     pub(crate) fn load_slow(&mut self, c: Cursor, va: u64, size: u64) -> Result<u64, Trap> {
+        self.note(|counters| counters.slow_loads += 1);
         if va & (size - 1) == 0 && self.tlb.refill(va, Access::Load) {
             let value = match size {
                 1 => self.tlb.load::<u8>(va),
@@ -385,6 +450,7 @@ impl Hart {
                 _ => self.tlb.load::<u64>(va),
             };
             if let Some(value) = value {
+                self.note(|counters| counters.refills += 1);
                 return Ok(value);
             }
         }
@@ -439,10 +505,12 @@ impl Hart {
         size: u64,
         value: u64,
     ) -> Result<(), Trap> {
+        self.note(|counters| counters.slow_stores += 1);
         if va & (size - 1) == 0
             && self.tlb.refill(va, Access::Store)
             && self.store_fast(va, size, value)
         {
+            self.note(|counters| counters.refills += 1);
             return Ok(());
         }
         let first = (PAGE_SIZE - (va & (PAGE_SIZE - 1))).min(size);

@@ -13,6 +13,8 @@
 pub mod explain;
 pub mod kallsyms;
 pub mod listing;
+pub mod profile;
+pub mod stats;
 pub mod story;
 pub mod symbols;
 pub mod trace;

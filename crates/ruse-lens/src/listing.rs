@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use goblin::elf::{Elf, header, section_header};
-use ruse_isa::{ImmKind, Xlen, compressed, decode, disasm, disasm_compressed};
+use ruse_isa::{ImmKind, Inst, Xlen, compressed, decode, disasm, disasm_compressed};
 use thiserror::Error;
 
 use crate::symbols::Symbols;
@@ -83,6 +83,20 @@ pub fn write(bytes: &[u8], out: &mut impl io::Write) -> Result<(), ListingError>
     }
 }
 
+/// The instruction `inst`, which is encoded as `word`, in assembly.
+fn spell(inst: &Inst, word: u32, xlen: Xlen, pc: u64) -> String {
+    let half = word as u16;
+    match compressed::expand(half, xlen).filter(|_| half & 3 != 3) {
+        Some((row, inst)) => disasm_compressed(row, &inst, Some(pc)).to_string(),
+        None => disasm(inst, Some(pc)).to_string(),
+    }
+}
+
+/// One instruction at `pc` in assembly, if it is one.
+pub fn text(word: u32, xlen: Xlen, pc: u64) -> Option<String> {
+    decode(word, xlen).map(|inst| spell(&inst, word, xlen, pc))
+}
+
 /// A section with code.
 struct Section<'a> {
     code: &'a [u8],
@@ -139,10 +153,7 @@ impl Section<'_> {
             };
             return len;
         };
-        let line = match compressed::expand(half, self.xlen).filter(|_| half & 3 != 3) {
-            Some((row, inst)) => disasm_compressed(row, &inst, Some(pc)).to_string(),
-            None => disasm(&inst, Some(pc)).to_string(),
-        };
+        let line = spell(&inst, word, self.xlen, pc);
         match line.split_once(' ') {
             Some((mnemonic, operands)) => {
                 let _ = write!(text, "{mnemonic}\t{operands}");

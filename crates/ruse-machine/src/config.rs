@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ruse_devices::{ConsoleOut, Entropy, FileServer, Network, WallClock};
 use ruse_disk::Disk;
 use ruse_event::{Classes, Watch};
-use ruse_hart::Xlen;
+use ruse_hart::{Hart, Xlen};
 
 use crate::entropy::SeededEntropy;
 use crate::image::Image;
@@ -84,6 +84,13 @@ pub enum Port {
     Virtio,
 }
 
+/// Somebody who looks at harts now and then.
+pub trait Sample: Send + Sync {
+    /// A hart has used its quantum up. Called by whoever runs it, for one hart at a
+    /// time under the virtual clock, else for several at once.
+    fn sample(&self, hart: &Hart);
+}
+
 /// A network card.
 pub struct Nic {
     /// Its hardware address.
@@ -128,6 +135,8 @@ pub struct MachineConfig {
     /// Instructions a hart runs before the next one's turn, or before it looks
     /// at the time.
     pub quantum: u64,
+    /// Who takes samples of what the harts are at.
+    pub sample: Option<Arc<dyn Sample>>,
     /// Who watches, and which events.
     pub watch: Option<(Arc<dyn Watch>, Classes)>,
 }
@@ -153,6 +162,7 @@ impl MachineConfig {
             entropy: Box::new(SeededEntropy::new(0)),
             wall_clock: None,
             quantum: 20_000,
+            sample: None,
             watch: None,
         }
     }

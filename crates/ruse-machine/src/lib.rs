@@ -44,7 +44,7 @@ mod threads;
 pub use board::Placed;
 pub use buttons::Buttons;
 pub use clock::HostClock;
-pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Share, Time};
+pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Sample, Share, Time};
 pub use console::Handle;
 pub use entropy::SeededEntropy;
 pub use error::{LoadError, MachineError};
@@ -53,7 +53,7 @@ pub use machine::Machine;
 pub use run::Outcome;
 
 pub use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
-pub use ruse_hart::Xlen;
+pub use ruse_hart::{Hart, Xlen};
 
 /// Locks a mutex whose data stays sound whoever panicked while holding it.
 fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

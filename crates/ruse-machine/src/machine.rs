@@ -9,7 +9,7 @@ use ruse_hart::{Hart, HartConfig, Xlen};
 
 use crate::board::{Board, BoardConfig, Parts, Place, Placed};
 use crate::buttons::Buttons;
-use crate::config::{Boot, MachineConfig, Time};
+use crate::config::{Boot, MachineConfig, Sample, Time};
 use crate::console::Handle;
 use crate::error::MachineError;
 use crate::fdt::{self, Facts};
@@ -27,6 +27,7 @@ pub struct Machine {
     pub(crate) handle: Handle,
     pub(crate) time: Time,
     pub(crate) quantum: u64,
+    pub(crate) sample: Option<Arc<dyn Sample>>,
     pub(crate) bus: Arc<Bus>,
     places: Vec<Place>,
     plan: Plan,
@@ -130,6 +131,7 @@ impl Machine {
             handle: Handle::new(parts.bell.clone()),
             time: config.time,
             quantum: config.quantum.max(1),
+            sample: config.sample,
             parts,
             bus,
             places,

@@ -110,7 +110,13 @@ impl Machine {
             let exit = hart.run(left);
             let ran = hart.retired().wrapping_sub(before);
             match exit {
-                Exit::Quantum | Exit::Pause | Exit::Trap(_) => return Ok(()),
+                Exit::Quantum => {
+                    if let Some(sample) = &self.sample {
+                        sample.sample(hart);
+                    }
+                    return Ok(());
+                }
+                Exit::Pause | Exit::Trap(_) => return Ok(()),
                 Exit::Wait => {
                     hart.tell(Class::Sleep, || What::Sleep);
                     seat.set_state(State::Waiting);

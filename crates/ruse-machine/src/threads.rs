@@ -30,6 +30,7 @@ use ruse_hart::{Exit, Hart};
 
 use crate::board::Parts;
 use crate::clock::span;
+use crate::config::Sample;
 use crate::console::Handle;
 use crate::error::MachineError;
 use crate::lock;
@@ -75,6 +76,7 @@ struct Stage<'a> {
     parts: &'a Parts,
     handle: &'a Handle,
     quantum: u64,
+    sample: Option<&'a dyn Sample>,
     /// Every thread is to end.
     over: AtomicBool,
     error: Mutex<Option<MachineError>>,
@@ -102,6 +104,7 @@ impl Machine {
             parts: &self.parts,
             handle: &self.handle,
             quantum: self.quantum,
+            sample: self.sample.as_deref(),
             over: AtomicBool::new(false),
             error: Mutex::new(None),
         };
@@ -205,7 +208,13 @@ impl Stage<'_> {
 
     /// Runs a hart for a quantum, or until it has nothing to do.
     fn turn(&self, hart: &mut Hart, index: usize) -> Patience {
-        match hart.run(self.quantum) {
+        let exit = hart.run(self.quantum);
+        if exit == Exit::Quantum
+            && let Some(sample) = self.sample
+        {
+            sample.sample(hart);
+        }
+        match exit {
             // Firmware spins until another hart has done what it was sent a
             // machine software interrupt for.
             Exit::Quantum if self.is_deaf(index) => return Patience::WaitsForHart,

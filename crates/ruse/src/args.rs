@@ -124,6 +124,7 @@ const MACHINE_OPTIONS: &[&str] = &[
     "trace_format",
     "trace_limit",
     "symbols",
+    "profile",
 ];
 
 #[derive(Subcommand)]
@@ -523,8 +524,10 @@ fn command(
             },
             Some(path) if cli.linux.is_for_linux(path) => match machine {
                 None => {
+                    let mut options = cli.linux;
+                    options.stats = cli.machine.watch.stats;
                     let program = Program {
-                        options: cli.linux,
+                        options,
                         shares: std::mem::take(&mut shares),
                         command: cli.program,
                     };
@@ -828,6 +831,7 @@ impl Command {
         let watching = Watching::open(&args.watch, &booted)?;
         let mut config = MachineConfig::new(boot);
         config.watch = watching.watch();
+        config.sample = watching.sample();
         config.cpu = Cpu {
             xlen: args.rv32.then_some(Xlen::Rv32),
             harts: args.harts,

@@ -25,7 +25,6 @@ pub const OPTIONS: &[&str] = &[
     "env",
     "cwd",
     "strace",
-    "stats",
 ];
 
 #[derive(Args)]
@@ -63,9 +62,9 @@ pub struct LinuxArgs {
     #[arg(long)]
     strace: bool,
 
-    /// Print what was used to standard error at the end
-    #[arg(long)]
-    stats: bool,
+    /// Machines have this option too.
+    #[arg(skip)]
+    pub stats: bool,
 }
 
 impl LinuxArgs {

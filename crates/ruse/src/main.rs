@@ -85,12 +85,12 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         Some(presence) if background => Box::new(presence.hub()),
         Some(presence) => Box::new(Tee(Stdout::default(), presence.hub())),
     };
-    let (mut machine, facts, watching) = command.machine(console)?;
+    let (mut machine, facts, mut watching) = command.machine(console)?;
     if let Some(path) = dump_dtb {
         std::fs::write(&path, machine.dtb()).map_err(|source| HostError::Write { path, source })?;
         return Ok(ExitCode::SUCCESS);
     }
-    watching.begin(&machine, &facts);
+    watching.begin(&mut machine, &facts);
     let handle = machine.handle();
     let control = presence.map(|presence| presence.start(&machine, facts));
     match &control {
@@ -109,9 +109,9 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
     }
     let outcome = machine.run();
     drop(raw);
+    let watched = watching.finish(&machine);
     // What the guest printed last.
     drop(machine);
-    watching.finish();
     if let Some(control) = control {
         control.end(match &outcome {
             Ok(Outcome::Off { code }) => End::Off(*code),
@@ -119,5 +119,6 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
             Err(error) => End::Failed(error.to_string()),
         });
     }
+    watched?;
     Ok(exit::of_outcome(outcome?))
 }

@@ -3,14 +3,17 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use ruse_event::{Classes, Watch};
+use ruse_lens::profile::{self, Profile};
+use ruse_lens::stats::Stats;
 use ruse_lens::story::{Medium, Scene};
 use ruse_lens::symbols::Symbols;
 use ruse_lens::trace::{Format, Trace};
-use ruse_machine::{Machine, layout};
+use ruse_machine::{Hart, Machine, Sample, Xlen, layout};
 
 use crate::error::HostError;
 use crate::machines::Facts;
@@ -43,6 +46,17 @@ pub struct WatchArgs {
         value_parser = size::parse)]
     pub trace_limit: u64,
 
+    /// At the end, say on standard error what was executed: of a machine which
+    /// instructions and blocks how often, and how often the TLB and the decoded code did
+    /// not serve; of a Linux program how much
+    #[arg(long)]
+    pub stats: bool,
+
+    /// At the end, write where the guest's time went: FILE.svg gets a flame graph, any
+    /// other name stacks and their counts (folded, for other tools)
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+
     /// Names of the guest's code: an ELF file such as vmlinux, or a list such as
     /// System.map. Repeat for more. An ELF file that is booted has them already
     #[arg(long = "symbols", value_name = "FILE")]
@@ -70,6 +84,37 @@ impl Write for Stderr {
 pub struct Watching {
     trace: Option<(Trace, Classes)>,
     symbols: Symbols,
+    stats: bool,
+    profile: Option<(PathBuf, File, Arc<Sampler>)>,
+    start: Option<Instant>,
+}
+
+/// Notes what harts are at.
+#[derive(Default)]
+struct Sampler(Mutex<Profile>);
+
+/// s0, which is the frame pointer.
+const FP: u8 = 8;
+
+impl Sample for Sampler {
+    fn sample(&self, hart: &Hart) {
+        let width = match hart.xlen() {
+            Xlen::Rv32 => 4,
+            Xlen::Rv64 => 8,
+        };
+        let read = |at| {
+            let mut word = [0; 8];
+            let there = hart.peek(at, &mut word[..width as usize]);
+            there.then(|| u64::from_le_bytes(word))
+        };
+        let fp = match hart.xlen() {
+            Xlen::Rv32 => u64::from(hart.x(FP) as u32),
+            Xlen::Rv64 => hart.x(FP),
+        };
+        let stack = profile::unwind(hart.pc(), fp, width, read);
+        let mut profile = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        profile.add(hart.privilege() as u8, stack);
+    }
 }
 
 impl Watching {
@@ -86,22 +131,27 @@ impl Watching {
             }
             watching.symbols.add(found);
         }
-        let Some(classes) = args.trace else {
+        watching.stats = args.stats;
+        if let Some(path) = &args.profile {
+            let file = create(path)?;
+            watching.profile = Some((path.clone(), file, Arc::default()));
+        }
+        if !args.stats && args.profile.is_none() && args.trace.is_none() {
             return Ok(watching);
-        };
+        }
         for path in images {
             // What is wrong with it will be told by who loads it.
             if let Ok(found) = read_symbols(path) {
                 watching.symbols.add(found);
             }
         }
+        let Some(classes) = args.trace else {
+            return Ok(watching);
+        };
         let (path, out): (_, Box<dyn Write + Send>) = match &args.trace_out {
             None => (Path::new("standard error"), Box::new(Stderr)),
             Some(path) => {
-                let file = File::create(path).map_err(|source| HostError::Write {
-                    path: path.clone(),
-                    source,
-                })?;
+                let file = create(path)?;
                 (path, Box::new(BufWriter::with_capacity(1 << 18, file)))
             }
         };
@@ -117,19 +167,80 @@ impl Watching {
         Some((Arc::new(trace.clone()), *classes))
     }
 
-    /// Says where it happens. What the harts execute from here on is told.
-    pub fn begin(&self, machine: &Machine, facts: &Facts) {
+    /// Who is to take samples.
+    pub fn sample(&self) -> Option<Arc<dyn Sample>> {
+        let (.., sampler) = self.profile.as_ref()?;
+        Some(sampler.clone())
+    }
+
+    /// Says where it happens. What the harts execute from here on is told, and counted.
+    pub fn begin(&mut self, machine: &mut Machine, facts: &Facts) {
+        self.start = Some(Instant::now());
+        if self.stats {
+            machine.harts_mut().iter_mut().for_each(Hart::count);
+        }
         if let Some((trace, _)) = &self.trace {
             trace.set_scene(scene(machine, facts, self.symbols.clone()));
         }
     }
 
-    /// Ends the trace.
-    pub fn finish(&self) {
+    /// Writes what there is to write at the end.
+    ///
+    /// # Errors
+    /// [`HostError`] if that cannot be written.
+    pub fn finish(self, machine: &Machine) -> Result<(), HostError> {
         if let Some((trace, _)) = &self.trace {
             log::info!("the trace has {} events", trace.finish());
         }
+        if self.stats {
+            let tallies: Vec<_> = machine.harts().iter().filter_map(Hart::tally).collect();
+            let stats = Stats {
+                tallies: &tallies,
+                xlen: machine.harts().first().map_or(Xlen::Rv64, Hart::xlen),
+                elapsed: self.start.map_or(Duration::ZERO, |start| start.elapsed()),
+                symbols: &self.symbols,
+            };
+            eprint!("\n{}", stats.report());
+        }
+        if let Some((path, file, sampler)) = self.profile {
+            let profile = sampler.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let lines = profile.folded(&self.symbols);
+            write_profile(&path, file, &lines, profile.samples())
+                .map_err(|source| HostError::Write { path, source })?;
+        }
+        Ok(())
     }
+}
+
+fn create(path: &Path) -> Result<File, HostError> {
+    File::create(path).map_err(|source| HostError::Write {
+        path: path.into(),
+        source,
+    })
+}
+
+fn write_profile(path: &Path, file: File, lines: &[String], samples: u64) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    let svg = path.extension().is_some_and(|extension| extension == "svg");
+    if !svg {
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        return out.flush();
+    }
+    if lines.is_empty() {
+        return Err(io::Error::other(
+            "the guest ended before a sample was taken",
+        ));
+    }
+    let mut options = inferno::flamegraph::Options::default();
+    options.title = "Where the guest's instructions went".into();
+    options.subtitle = Some(format!("{samples} samples, one a quantum of each hart"));
+    options.count_name = "samples".into();
+    options.no_sort = true;
+    inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut out)
+        .map_err(io::Error::other)?;
+    out.flush()
 }
 
 /// What somebody who tells of a machine has to know.
