@@ -130,6 +130,14 @@ impl From<Class> for Classes {
     }
 }
 
+impl FromIterator<Class> for Classes {
+    fn from_iter<I: IntoIterator<Item = Class>>(classes: I) -> Self {
+        classes
+            .into_iter()
+            .fold(Self::NONE, |all, class| all.with(class, true))
+    }
+}
+
 impl BitOr for Classes {
     type Output = Self;
 

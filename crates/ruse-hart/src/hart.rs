@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use ruse_bus::{Bus, Clock, HartPins, PAGE_SIZE, Pages, Writer};
-use ruse_event::Tap;
+use ruse_event::{Class, Tap};
 use ruse_isa::Xlen;
 use ruse_softfloat::{Flags, Round};
 
@@ -671,6 +671,10 @@ impl Hart {
             return;
         }
         self.take_trap(trap);
+        if self.tap.wants(Class::Trap) && self.pins.is_kicked() {
+            // Whoever was told wants to have a look before the handler runs.
+            self.end_quantum();
+        }
         if self.futile_traps > LOCKUP {
             self.futile_traps = 0;
             self.exit = Some(Exit::Lockup(trap));

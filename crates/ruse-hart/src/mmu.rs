@@ -153,6 +153,11 @@ impl Hart {
     /// Where `va` leads for a look from outside: whatever the permissions, and
     /// without any effect, on the guest or on what is told of it.
     pub fn translate_debug(&self, va: u64) -> Option<u64> {
+        self.walk_debug(va, &mut |_| {})
+    }
+
+    /// The same, with each entry that is read.
+    pub fn walk_debug(&self, va: u64, each: &mut dyn FnMut(Step)) -> Option<u64> {
         if let Some(space) = self.memory.space() {
             return (space.prot(va) != Prot::NONE).then_some(va);
         }
@@ -169,11 +174,9 @@ impl Hart {
         for level in (0..scheme.levels).rev() {
             let shift = 12 + level * scheme.bits;
             let vpn = va >> shift & ((1 << scheme.bits) - 1);
-            let entry = self
-                .bus
-                .ram()
-                .load(table + vpn * scheme.entry, width)
-                .ok()?;
+            let at = table + vpn * scheme.entry;
+            let entry = self.bus.ram().load(at, width).ok()?;
+            each(Step { at, pte: entry });
             if entry & pte::V == 0 {
                 return None;
             }

@@ -3,6 +3,8 @@
 
 use ruse_isa::Xlen;
 
+use ruse_event::Class;
+
 use crate::csr::status;
 use crate::engine::Unlinked;
 use crate::hart::Hart;
@@ -138,6 +140,9 @@ impl Hart {
             self.futile_traps = 0;
             self.unlinked = Unlinked::NONE;
             self.enter_handler(mode, flag | u64::from(number), 0, Some(number));
+            if self.tap.wants(Class::Trap) && self.pins.is_kicked() {
+                self.end_quantum();
+            }
         }
     }
 

@@ -53,7 +53,8 @@ pub use error::LinuxError;
 pub use host::{Host, StdHost};
 pub use kernel::{Linux, Outcome};
 
-/// The name of a system call of riscv64 Linux, if it is one that there is here.
-pub fn syscall_name(number: u64) -> Option<&'static str> {
-    syscall::find(number).map(|(name, ..)| name)
+/// The name of a system call of riscv64 Linux and how many arguments it has, if it is
+/// one that there is here.
+pub fn syscall_name(number: u64) -> Option<(&'static str, usize)> {
+    syscall::find(number).map(|(name, _, shape)| (name, shape.len().min(6)))
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 
-use ruse_bus::Wake;
+use ruse_bus::{HartPins, Wake};
 use ruse_devices::ConsoleOut;
 
 use crate::bell::Bell;
@@ -30,6 +30,24 @@ struct Shared {
     inbox: Mutex<Inbox>,
     room: Condvar,
     bell: Arc<Bell>,
+}
+
+/// Stops a machine as soon as can be: a hart that reports something stops before its
+/// next instruction. For those who are told what happens ([`ruse_event::Watch`]).
+#[derive(Clone)]
+pub struct Brake {
+    pub(crate) handle: Handle,
+    pub(crate) pins: Vec<Arc<HartPins>>,
+}
+
+impl Brake {
+    /// Makes [`crate::Machine::run`] return with [`crate::Outcome::Stopped`].
+    pub fn pull(&self) {
+        self.handle.stop();
+        for pins in &self.pins {
+            pins.kick();
+        }
+    }
 }
 
 /// A handle on a machine for other threads: they type into it or stop it.
@@ -66,6 +84,18 @@ impl Handle {
             self.0.bell.wake();
         }
         !inbox.gone
+    }
+
+    /// Types `bytes` if there is room for them at once; whether there was.
+    pub fn try_send(&self, bytes: &[u8]) -> bool {
+        let mut inbox = lock(&self.0.inbox);
+        let fits = !inbox.gone && inbox.bytes.len() + bytes.len() <= INPUT;
+        if fits {
+            inbox.bytes.extend(bytes);
+        }
+        drop(inbox);
+        self.0.bell.wake();
+        fits
     }
 
     /// Sends a break on the serial line, after what was typed before. There are

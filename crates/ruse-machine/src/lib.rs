@@ -45,7 +45,7 @@ pub use board::Placed;
 pub use buttons::Buttons;
 pub use clock::HostClock;
 pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Sample, Share, Time};
-pub use console::Handle;
+pub use console::{Brake, Handle};
 pub use entropy::SeededEntropy;
 pub use error::{LoadError, MachineError};
 pub use image::Image;

@@ -10,7 +10,7 @@ use ruse_hart::{Hart, HartConfig, Xlen};
 use crate::board::{Board, BoardConfig, Parts, Place, Placed};
 use crate::buttons::Buttons;
 use crate::config::{Boot, MachineConfig, Sample, Time};
-use crate::console::Handle;
+use crate::console::{Brake, Handle};
 use crate::error::MachineError;
 use crate::fdt::{self, Facts};
 use crate::layout;
@@ -184,6 +184,14 @@ impl Machine {
     /// A handle for other threads, to type and to stop the machine.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// A way to stop the machine from within what it reports.
+    pub fn brake(&self) -> Brake {
+        Brake {
+            handle: self.handle(),
+            pins: self.parts.pins.clone(),
+        }
     }
 
     /// What can be pressed to have the guest switch off, from other threads.

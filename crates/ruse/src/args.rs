@@ -13,6 +13,7 @@ use ruse_machine::{
     Boot, ConsoleOut, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
 };
 use ruse_share::ShareSpec;
+use ruse_tui::Screen;
 
 use crate::confine::Confine;
 use crate::disk::DiskArgs;
@@ -124,6 +125,8 @@ const MACHINE_OPTIONS: &[&str] = &[
     "trace_format",
     "trace_limit",
     "symbols",
+    "lies",
+    "paused",
     "profile",
 ];
 
@@ -742,15 +745,15 @@ impl Command {
         }
     }
 
-    /// Opens the files, gives up all others, and builds the machine, whose
-    /// guest prints to `console`.
+    /// Opens the files, gives up all others, and builds the machine. Its guest prints to
+    /// what `console` makes, perhaps of a screen that is shown.
     ///
     /// # Errors
     /// [`HostError`] if a file is missing or unsuitable, or they do not make
     /// a machine.
     pub fn machine(
         self,
-        console: Box<dyn ConsoleOut>,
+        console: impl FnOnce(Option<Screen>) -> Box<dyn ConsoleOut>,
     ) -> Result<(Machine, Facts, Watching), HostError> {
         let (needs, cards) = (self.needs(), self.cards());
         let runs = self.dump_dtb.is_none();
@@ -845,7 +848,7 @@ impl Command {
             Console::Uart => Port::Uart,
             Console::Virtio => Port::Virtio,
         };
-        config.console = console;
+        config.console = console(watching.screen());
         match args.clock {
             Clock::Host => config.entropy = Box::new(HostEntropy::new()?),
             Clock::Virtual => {

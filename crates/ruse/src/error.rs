@@ -25,6 +25,9 @@ pub enum HostError {
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// The live view.
+    #[error(transparent)]
+    Tui(#[from] ruse_tui::TuiError),
     /// A network.
     #[error(transparent)]
     Net(#[from] ruse_net::NetError),

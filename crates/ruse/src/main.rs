@@ -20,6 +20,8 @@ mod terminal;
 mod watch;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use args::{Command, Task};
 use console::Stdout;
@@ -54,8 +56,11 @@ fn init_log(command: &Command) {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
         .format(|out, record| {
             // The terminal may be raw, and then needs to be told to go left.
-            let end = terminal::line_end();
-            write!(out, "ruse: {}: {}{end}", record.level(), record.args())
+            let line = format!("ruse: {}: {}", record.level(), record.args());
+            match terminal::kept(line) {
+                None => Ok(()),
+                Some(line) => write!(out, "{line}{}", terminal::line_end()),
+            }
         })
         .init();
 }
@@ -80,10 +85,14 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         machines::leave();
     }
     let presence = command.presence()?;
-    let console: Box<dyn ConsoleOut> = match &presence {
-        None => Box::new(Stdout::default()),
-        Some(presence) if background => Box::new(presence.hub()),
-        Some(presence) => Box::new(Tee(Stdout::default(), presence.hub())),
+    let console = |screen| -> Box<dyn ConsoleOut> {
+        match (&presence, screen) {
+            (None, None) => Box::new(Stdout::default()),
+            (None, Some(screen)) => Box::new(screen),
+            (Some(presence), _) if background => Box::new(presence.hub()),
+            (Some(presence), None) => Box::new(Tee(Stdout::default(), presence.hub())),
+            (Some(presence), Some(screen)) => Box::new(Tee(screen, presence.hub())),
+        }
     };
     let (mut machine, facts, mut watching) = command.machine(console)?;
     if let Some(path) = dump_dtb {
@@ -92,23 +101,33 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
     }
     watching.begin(&mut machine, &facts);
     let handle = machine.handle();
+    let live = watching.is_live();
+    let quit = Arc::<AtomicBool>::default();
+    let shown = facts.clone();
     let control = presence.map(|presence| presence.start(&machine, facts));
     match &control {
+        _ if live => terminal::quit_on_signals(quit.clone())?,
         Some(control) => terminal::shut_down_on_signals(control.shutdown.clone())?,
         None => terminal::stop_on_signals(handle.clone())?,
     }
-    let mut raw = None;
-    if !background {
-        console::connect(&handle);
-        raw = terminal::Raw::enter();
-        console::read_stdin(handle, raw.is_some());
+    let outcome;
+    if live {
+        let calls = || confine.calls(&needs);
+        (machine, outcome) = watching.show(machine, &shown, quit, calls)?;
+    } else {
+        let mut raw = None;
+        if !background {
+            console::connect(&handle);
+            raw = terminal::Raw::enter();
+            console::read_stdin(handle, raw.is_some());
+        }
+        confine.calls(&needs)?;
+        if background {
+            machines::ready();
+        }
+        outcome = machine.run();
+        drop(raw);
     }
-    confine.calls(&needs)?;
-    if background {
-        machines::ready();
-    }
-    let outcome = machine.run();
-    drop(raw);
     let watched = watching.finish(&machine);
     // What the guest printed last.
     drop(machine);

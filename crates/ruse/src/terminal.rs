@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossterm::terminal;
@@ -63,6 +64,34 @@ pub fn line_end() -> &'static str {
     if is_raw() { "\r\n" } else { "\n" }
 }
 
+/// What is to be logged while something is drawn on the terminal, and whether that is so.
+static KEPT: Mutex<(bool, Vec<String>)> = Mutex::new((false, Vec::new()));
+/// The most lines that are kept.
+const KEEP: usize = 1000;
+
+/// Keeps what is logged from now on, or no longer, and then prints it.
+pub fn keep_log(keep: bool) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.0 = keep;
+    if !keep {
+        for line in kept.1.drain(..) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// Keeps a line of the log if that is wanted, or gives it back.
+pub fn kept(line: String) -> Option<String> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !kept.0 {
+        return Some(line);
+    }
+    if kept.1.len() < KEEP {
+        kept.1.push(line);
+    }
+    None
+}
+
 /// Has a panic find the terminal as it was, so that its message can be read.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
@@ -76,6 +105,15 @@ pub fn restore_on_panic() {
 pub fn abandon() -> ! {
     restore();
     std::process::exit(exit::STOPPED.into());
+}
+
+/// Has the signals of [`stop_on_signals`] set `quit`.
+///
+/// # Errors
+/// [`HostError`] if the host does not let us.
+pub fn quit_on_signals(quit: Arc<AtomicBool>) -> Result<(), HostError> {
+    ctrlc::set_handler(move || quit.store(true, Ordering::Relaxed))?;
+    Ok(())
 }
 
 /// Has the signals of [`stop_on_signals`] ask the guest to switch off, and a

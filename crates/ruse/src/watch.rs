@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,11 @@ use clap::Args;
 use ruse_event::{Classes, Watch};
 use ruse_lens::profile::{self, Profile};
 use ruse_lens::stats::Stats;
-use ruse_lens::story::{Medium, Scene};
+use ruse_lens::story::{LIVELY, Medium, Scene};
 use ruse_lens::symbols::Symbols;
 use ruse_lens::trace::{Format, Trace};
-use ruse_machine::{Hart, Machine, Sample, Xlen, layout};
+use ruse_machine::{Hart, Machine, MachineError, Outcome, Sample, Xlen, layout};
+use ruse_tui::{Feed, Screen, Show};
 
 use crate::error::HostError;
 use crate::machines::Facts;
@@ -31,6 +33,16 @@ pub struct WatchArgs {
     /// (virtqueues), dma, disk, net, sleep; with commas in between
     #[arg(long, value_name = "EVENTS")]
     pub trace: Option<Classes>,
+
+    /// Show it live, on the terminal: the console on one side and the lies on the
+    /// other, with panes for harts, memory, page tables, devices, disks and the network;
+    /// `?` explains each. Ctrl-A gives the keyboard to the guest and takes it back
+    #[arg(long, conflicts_with_all = ["trace_out", "trace_format"])]
+    pub lies: bool,
+
+    /// With --lies: stand still before the first instruction
+    #[arg(long, requires = "lies")]
+    pub paused: bool,
 
     /// Write that to a file instead of to standard error. FILE.jsonl gets JSON lines,
     /// FILE.json what Perfetto and Chrome show, any other name text
@@ -87,6 +99,9 @@ pub struct Watching {
     stats: bool,
     profile: Option<(PathBuf, File, Arc<Sampler>)>,
     start: Option<Instant>,
+    /// What is shown live, and what of it at first.
+    live: Option<(Feed, Screen, Classes)>,
+    paused: bool,
 }
 
 /// Notes what harts are at.
@@ -136,7 +151,13 @@ impl Watching {
             let file = create(path)?;
             watching.profile = Some((path.clone(), file, Arc::default()));
         }
-        if !args.stats && args.profile.is_none() && args.trace.is_none() {
+        if args.lies {
+            ruse_tui::check()?;
+            let classes = args.trace.unwrap_or_else(|| LIVELY.into_iter().collect());
+            watching.live = Some((Feed::default(), Screen::default(), classes));
+            watching.paused = args.paused;
+        }
+        if !args.lies && !args.stats && args.profile.is_none() && args.trace.is_none() {
             return Ok(watching);
         }
         for path in images {
@@ -145,8 +166,9 @@ impl Watching {
                 watching.symbols.add(found);
             }
         }
-        let Some(classes) = args.trace else {
-            return Ok(watching);
+        let classes = match args.trace {
+            Some(classes) if !args.lies => classes,
+            _ => return Ok(watching),
         };
         let (path, out): (_, Box<dyn Write + Send>) = match &args.trace_out {
             None => (Path::new("standard error"), Box::new(Stderr)),
@@ -163,6 +185,9 @@ impl Watching {
 
     /// Who is to be told what.
     pub fn watch(&self) -> Option<(Arc<dyn Watch>, Classes)> {
+        if let Some((feed, _, classes)) = &self.live {
+            return Some((Arc::new(feed.clone()), *classes));
+        }
         let (trace, classes) = self.trace.as_ref()?;
         Some((Arc::new(trace.clone()), *classes))
     }
@@ -182,6 +207,43 @@ impl Watching {
         if let Some((trace, _)) = &self.trace {
             trace.set_scene(scene(machine, facts, self.symbols.clone()));
         }
+    }
+
+    /// Where the guest prints to instead of standard output, if it is shown live.
+    pub fn screen(&self) -> Option<Screen> {
+        self.live.as_ref().map(|(_, screen, _)| screen.clone())
+    }
+
+    /// Shows the machine live if that is wanted. `ready` is called before the guest's
+    /// first instruction.
+    ///
+    /// # Errors
+    /// [`HostError`] of the terminal, the machine, or `ready`.
+    pub fn show(
+        &mut self,
+        machine: Machine,
+        facts: &Facts,
+        quit: Arc<AtomicBool>,
+        ready: impl FnOnce() -> Result<(), HostError>,
+    ) -> Result<(Machine, Result<Outcome, MachineError>), HostError> {
+        let (feed, screen, _) = self.live.take().unwrap_or_default();
+        let show = Show {
+            scene: scene(&machine, facts, self.symbols.clone()),
+            machine,
+            feed,
+            screen,
+            quit,
+            paused: self.paused,
+        };
+        terminal::keep_log(true);
+        let shown = ruse_tui::run(show, ready);
+        terminal::keep_log(false);
+        shown
+    }
+
+    /// Whether the machine is to be shown live.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Writes what there is to write at the end.

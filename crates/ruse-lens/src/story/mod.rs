@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use ruse_event::{Access, Class, Event, Flow, Operation, Origin, Part, Step, What};
 
-pub use scene::{Medium, Prop, Scene};
+pub use scene::{Medium, Prop, Scene, Syscall};
 
 use crate::explain;
 use crate::symbols::Symbols;
@@ -180,8 +180,11 @@ impl Teller {
             ),
             What::Syscall { number, args } => {
                 let name = self.scene.syscall.and_then(|name| name(*number));
-                let name = name.map_or_else(|| format!("system call {number}"), str::to_owned);
-                let args: Vec<_> = args.iter().map(|arg| format!("{arg:#x}")).collect();
+                let (name, used) = match name {
+                    Some((name, used)) => (name.to_owned(), used),
+                    None => (format!("system call {number}"), args.len()),
+                };
+                let args: Vec<_> = args[..used].iter().map(|arg| format!("{arg:#x}")).collect();
                 Lie::new(
                     format!("the program calls its kernel: {name}({})", args.join(", ")),
                     "nothing: the guest's own kernel answers",

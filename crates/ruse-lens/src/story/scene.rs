@@ -34,6 +34,9 @@ pub struct Prop {
     pub medium: Option<Medium>,
 }
 
+/// Names the system call with a number, and says how many arguments it has.
+pub type Syscall = fn(u64) -> Option<(&'static str, usize)>;
+
 /// A machine, as far as stories about it go.
 #[derive(Clone, Default)]
 pub struct Scene {
@@ -45,8 +48,8 @@ pub struct Scene {
     pub props: Vec<Prop>,
     /// The symbols of the guest's code.
     pub symbols: Symbols,
-    /// The names of the guest's system calls.
-    pub syscall: Option<fn(u64) -> Option<&'static str>>,
+    /// The names of the guest's system calls, and how many arguments they have.
+    pub syscall: Option<Syscall>,
 }
 
 impl Prop {
