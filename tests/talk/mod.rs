@@ -240,6 +240,11 @@ impl Talk {
         self.child.wait().unwrap();
     }
 
+    /// All that it has printed so far.
+    pub fn printed(&self) -> Vec<u8> {
+        self.output.lock().bytes.clone()
+    }
+
     /// The process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Termios, tcgetattr};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use super::{PATIENCE, Stream, Talk, ruse};
 
@@ -44,7 +44,16 @@ impl Terminal {
         Self::with(command)
     }
 
-    fn with(mut command: Command) -> (Self, Talk) {
+    /// The command on a new terminal of this size.
+    pub fn sized(args: &[&str], columns: u16, rows: u16) -> (Self, Talk) {
+        Self::open(ruse(args), Some((columns, rows)))
+    }
+
+    fn with(command: Command) -> (Self, Talk) {
+        Self::open(command, None)
+    }
+
+    fn open(mut command: Command, size: Option<(u16, u16)>) -> (Self, Talk) {
         // Not ours: the test must not get this terminal's signals.
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -52,6 +61,15 @@ impl Terminal {
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let tty = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+        if let Some((columns, rows)) = size {
+            let size = Winsize {
+                ws_col: columns,
+                ws_row: rows,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            };
+            tcsetwinsize(&tty, size).unwrap();
+        }
         let at_first = tcgetattr(&tty).unwrap();
         let end = || Stdio::from(tty.try_clone().unwrap());
         let child = command

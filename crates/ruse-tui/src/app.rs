@@ -165,7 +165,7 @@ impl App {
                 requests: 0,
             });
         let disks = disks.collect();
-        let control = Control::new(show.machine, scene.clone())?;
+        let control = Control::new(show.machine, scene.clone(), show.feed.clone())?;
         let app = Self {
             teller: Teller::new((*scene).clone()),
             disks,
@@ -259,11 +259,6 @@ impl App {
             *total += new;
         }
         self.counts.dropped += news.dropped;
-        if let Some(why) = news.caught
-            && self.condition == Condition::Runs
-        {
-            self.control.tell(Order::Pause(why));
-        }
         for event in news.events {
             let lie = self.teller.tell(&event);
             self.notice(&event, &lie);
@@ -534,7 +529,7 @@ impl App {
             KeyCode::Tab => self.pane = self.pane.next(1),
             KeyCode::BackTab => self.pane = self.pane.next(Pane::ALL.len() - 1),
             KeyCode::Char('p' | ' ') => match self.condition {
-                Condition::Runs => self.control.tell(Order::Pause("paused".into())),
+                Condition::Runs => self.control.tell(Order::Pause),
                 Condition::Stands(_) => self.control.tell(Order::Run),
                 Condition::Over(_) => self.message = "the guest is done".into(),
             },
@@ -653,9 +648,8 @@ pub(crate) fn run(
     loop {
         app.hear();
         app.news();
-        if app.condition == Condition::Runs && app.looked.elapsed() >= LOOK {
-            app.look();
-        } else if app.looked.elapsed() >= LOOK && app.view.is_none() {
+        let due = app.condition == Condition::Runs || app.view.is_none();
+        if due && app.looked.elapsed() >= LOOK {
             app.look();
         }
         terminal.draw(|frame| panes::draw(frame, &app))?;

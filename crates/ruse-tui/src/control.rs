@@ -9,6 +9,7 @@ use ruse_hart::Privilege;
 use ruse_lens::story::Scene;
 use ruse_machine::{Brake, Handle, Machine, MachineError, Outcome};
 
+use crate::feed::Feed;
 use crate::view::{self, View, Wish};
 
 /// How to go on from where the machine stands still.
@@ -30,8 +31,8 @@ pub(crate) enum Step {
 pub(crate) enum Order {
     /// Run until further notice.
     Run,
-    /// Stand still, for this reason.
-    Pause(String),
+    /// Stand still.
+    Pause,
     /// Go on for a bit, with this hart.
     Step(usize, Step),
     /// Say what the machine looks like.
@@ -71,7 +72,7 @@ const PATIENCE: u32 = 4096;
 
 impl Control {
     /// Gives the machine to a thread, where it stands still.
-    pub(crate) fn new(machine: Machine, scene: Arc<Scene>) -> std::io::Result<Self> {
+    pub(crate) fn new(machine: Machine, scene: Arc<Scene>, feed: Feed) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let (said, replies) = mpsc::channel();
         let (handle, tap) = (machine.handle(), machine.tap().clone());
@@ -79,6 +80,7 @@ impl Control {
         let work = Work {
             machine,
             scene,
+            feed,
             orders: received,
             replies: said,
         };
@@ -112,6 +114,7 @@ impl Control {
 struct Work {
     machine: Machine,
     scene: Arc<Scene>,
+    feed: Feed,
     orders: Receiver<Order>,
     replies: Sender<Reply>,
 }
@@ -138,11 +141,12 @@ impl Work {
                 Some(_) if over => {}
                 Some(Order::Run) => {
                     runs = true;
+                    self.feed.take_caught();
                     self.say(Reply::Runs);
                 }
-                Some(Order::Pause(why)) => {
+                Some(Order::Pause) => {
                     runs = false;
-                    self.say(Reply::Stands(why));
+                    self.say(Reply::Stands("paused".into()));
                 }
                 Some(Order::Step(hart, step)) => {
                     runs = false;
@@ -161,7 +165,12 @@ impl Work {
                     self.machine.flush_console();
                 }
                 None => match self.machine.run() {
-                    Ok(Outcome::Stopped) => {}
+                    Ok(Outcome::Stopped) => {
+                        if let Some(why) = self.feed.take_caught() {
+                            runs = false;
+                            self.say(Reply::Stands(why));
+                        }
+                    }
                     outcome => {
                         (runs, over) = (false, true);
                         self.say(Reply::Over(outcome));
@@ -196,6 +205,11 @@ impl Work {
                 return Ok(Err(outcome));
             }
             let (now, now_mode) = self.position(index);
+            if let Some(why) = self.feed.take_caught()
+                && step != Step::Instruction
+            {
+                return Ok(Ok(why));
+            }
             let moved = now.wrapping_sub(pc);
             let done = match step {
                 Step::Instruction => true,
@@ -220,7 +234,7 @@ impl Work {
                 match order {
                     Order::Look(wish) => self.look(wish),
                     Order::Quit => return Ok(Err(Outcome::Stopped)),
-                    Order::Run | Order::Pause(_) | Order::Step(..) => {
+                    Order::Run | Order::Pause | Order::Step(..) => {
                         return Ok(Ok("interrupted".into()));
                     }
                 }

@@ -25,8 +25,6 @@ pub(crate) struct News {
     /// How many there were of each class, those dropped among them.
     pub counts: [u64; Class::ALL.len()],
     pub dropped: u64,
-    /// Why the machine was stopped.
-    pub caught: Option<String>,
 }
 
 /// What the machine is to be stopped for.
@@ -54,12 +52,29 @@ impl Catch {
 
 /// Collects events.
 #[derive(Clone, Default)]
-pub struct Feed(Arc<Mutex<News>>, Arc<Mutex<(Catch, Option<Brake>)>>);
+pub struct Feed(Arc<Mutex<News>>, Arc<Mutex<Trap>>);
+
+/// What the machine is to be stopped for, how, and what it was stopped for.
+#[derive(Default)]
+struct Trap {
+    catch: Catch,
+    brake: Option<Brake>,
+    caught: Option<String>,
+}
 
 impl Feed {
     /// Stops the machine for what `catch` says, by `brake`.
     pub(crate) fn set_catch(&self, catch: Catch, brake: &Brake) {
-        *lock(&self.1) = (catch, Some(brake.clone()));
+        *lock(&self.1) = Trap {
+            catch,
+            brake: Some(brake.clone()),
+            caught: None,
+        };
+    }
+
+    /// Why the machine was stopped, if it was.
+    pub(crate) fn take_caught(&self) -> Option<String> {
+        lock(&self.1).caught.take()
     }
 
     /// All that is new.
@@ -70,20 +85,18 @@ impl Feed {
 
 impl Watch for Feed {
     fn event(&self, event: Event) {
-        let caught = {
-            let catch = lock(&self.1);
-            let why = catch.0.why(&event);
-            if why.is_some()
-                && let Some(brake) = &catch.1
+        {
+            let mut trap = lock(&self.1);
+            if trap.caught.is_none()
+                && let Some(why) = trap.catch.why(&event)
             {
-                brake.pull();
+                trap.caught = Some(why);
+                if let Some(brake) = &trap.brake {
+                    brake.pull();
+                }
             }
-            why
-        };
-        let mut news = lock(&self.0);
-        if news.caught.is_none() {
-            news.caught = caught;
         }
+        let mut news = lock(&self.0);
         news.counts[event.class as usize] += 1;
         if news.events.len() >= WAITING {
             news.events.pop_front();

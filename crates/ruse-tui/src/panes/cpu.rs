@@ -6,7 +6,6 @@ use ruse_lens::explain;
 
 use super::{CHOSEN, DIM, HOT, NAME, Pane, named};
 use crate::app::App;
-use crate::view::View;
 
 fn nothing() -> Vec<Line<'static>> {
     vec![Line::styled("the machine has not been looked at yet", DIM)]
@@ -189,7 +188,7 @@ pub(super) fn walk(app: &App) -> Vec<Line<'static>> {
     let wide = app
         .view
         .as_ref()
-        .is_none_or(|view: &Box<View>| view.hart.xlen == Xlen::Rv64);
+        .is_none_or(|view| view.hart.xlen == Xlen::Rv64);
     let mode = match wide {
         true => walk.satp >> 60,
         false => walk.satp >> 31,
