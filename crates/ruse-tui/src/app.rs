@@ -1,6 +1,8 @@
 //! The UI's state, and what keys do to it.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ use crate::control::{Control, Order, Reply, Step};
 use crate::feed::{Catch, Feed, Screen};
 use crate::panes::{self, Pane};
 use crate::view::{View, Wish};
-use crate::{Show, TuiError};
+use crate::{Show, TuiError, shot};
 
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(50);
@@ -148,6 +150,8 @@ pub(crate) struct App {
     looked: Instant,
     asked: bool,
     counted: Instant,
+    shot: Option<File>,
+    shoot: bool,
     outcome: Option<Result<Outcome, MachineError>>,
 }
 
@@ -197,6 +201,8 @@ impl App {
             looked: Instant::now(),
             asked: false,
             counted: Instant::now(),
+            shot: show.shot,
+            shoot: false,
             outcome: None,
         };
         Ok((app, show.quit, show.paused))
@@ -553,6 +559,7 @@ impl App {
                 let (on, off) = ("traps stop the machine", "traps do not stop the machine");
                 self.message = if self.catch.traps { on } else { off }.into();
             }
+            KeyCode::Char('i') => self.shoot = true,
             KeyCode::Char('z') => self.alone = !self.alone,
             KeyCode::Char('h') => {
                 let harts = self.view.as_ref().map_or(1, |view| view.harts);
@@ -635,6 +642,13 @@ impl App {
     }
 }
 
+/// Has `file` be nothing but `text`.
+fn save(file: &mut File, text: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(text.as_bytes())
+}
+
 /// Shows the machine until somebody leaves.
 pub(crate) fn run(
     terminal: &mut DefaultTerminal,
@@ -652,7 +666,15 @@ pub(crate) fn run(
         if due && app.looked.elapsed() >= LOOK {
             app.look();
         }
-        terminal.draw(|frame| panes::draw(frame, &app))?;
+        let drawn = terminal.draw(|frame| panes::draw(frame, &app))?;
+        if std::mem::take(&mut app.shoot) {
+            let svg = shot::svg(drawn.buffer);
+            app.message = match app.shot.as_mut().map(|file| save(file, &svg)) {
+                None => "pictures need --shot FILE".into(),
+                Some(Ok(())) => "the screen is in the file".into(),
+                Some(Err(error)) => format!("cannot write the picture: {error}"),
+            };
+        }
         if quit.load(Ordering::Relaxed) {
             break;
         }

@@ -13,6 +13,7 @@ t          step to the next trap, or out of its handler
 o          step out, back to the caller  r  run to an address or symbol
 m          stop at accesses to a device  x  stop at traps, or no longer
 h          the next hart                 z  the console alone, or beside the pane
+i          the screen into the file of --shot
 ?          this                          q  leave: switches the machine off
 ";
 

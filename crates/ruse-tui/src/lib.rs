@@ -11,8 +11,10 @@ mod control;
 mod feed;
 mod help;
 mod panes;
+mod shot;
 mod view;
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -78,6 +80,8 @@ pub struct Show {
     pub quit: Arc<AtomicBool>,
     /// Whether it stands still at first.
     pub paused: bool,
+    /// Where pictures of the screen go.
+    pub shot: Option<File>,
 }
 
 /// Shows a machine until somebody leaves, also when its guest has switched off. `ready`

@@ -127,6 +127,7 @@ const MACHINE_OPTIONS: &[&str] = &[
     "symbols",
     "lies",
     "paused",
+    "shot",
     "profile",
 ];
 

@@ -44,6 +44,10 @@ pub struct WatchArgs {
     #[arg(long, requires = "lies")]
     pub paused: bool,
 
+    /// With --lies: where the key `i` puts a picture of the screen, in SVG
+    #[arg(long, value_name = "FILE", requires = "lies")]
+    pub shot: Option<PathBuf>,
+
     /// Write that to a file instead of to standard error. FILE.jsonl gets JSON lines,
     /// FILE.json what Perfetto and Chrome show, any other name text
     #[arg(long, value_name = "FILE", requires = "trace")]
@@ -102,6 +106,7 @@ pub struct Watching {
     /// What is shown live, and what of it at first.
     live: Option<(Feed, Screen, Classes)>,
     paused: bool,
+    shot: Option<File>,
 }
 
 /// Notes what harts are at.
@@ -156,6 +161,7 @@ impl Watching {
             let classes = args.trace.unwrap_or_else(|| LIVELY.into_iter().collect());
             watching.live = Some((Feed::default(), Screen::default(), classes));
             watching.paused = args.paused;
+            watching.shot = args.shot.as_deref().map(create).transpose()?;
         }
         if !args.lies && !args.stats && args.profile.is_none() && args.trace.is_none() {
             return Ok(watching);
@@ -234,6 +240,7 @@ impl Watching {
             screen,
             quit,
             paused: self.paused,
+            shot: self.shot.take(),
         };
         terminal::keep_log(true);
         let shown = ruse_tui::run(show, ready);
