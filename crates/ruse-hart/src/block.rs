@@ -11,6 +11,7 @@ use crate::base::{Base, Rv32, Rv64, User64};
 use crate::census;
 use crate::code::{Block, Key, Mark};
 use crate::csr::status;
+use crate::debug;
 use crate::engine::{Cursor, Handler, Op, Slot, Unlinked};
 use crate::exec;
 use crate::fuse::{Fusion, Kind, Notes};
@@ -75,7 +76,7 @@ impl Hart {
         self.note(|counters| counters.lookups += 1);
         let Some(pa) = self.code_address(pc)? else {
             self.unlinked = Unlinked::NONE;
-            return self.single_here();
+            return self.single_here(true);
         };
         self.note_fetch(pc);
         let fs_off = self.csrs.mstatus & status::FS == 0;
@@ -89,7 +90,7 @@ impl Hart {
             let next = self.after(pc, 2);
             let Some(second) = self.code_address(next)? else {
                 self.unlinked = Unlinked::NONE;
-                return self.single_here();
+                return self.single_here(true);
             };
             self.note_fetch(next);
             key.second = second;
@@ -102,6 +103,9 @@ impl Hart {
             let mut builder = Builder::new(self.table(), pc, fs_off);
             if self.census.is_some() {
                 builder.count();
+            }
+            if self.may_break(pc) {
+                builder.push_breakpoint();
             }
             let unchanged = if across {
                 let word = self.word_across(pa, key.second)?;
@@ -133,14 +137,18 @@ impl Hart {
         Ok(cursor)
     }
 
-    /// The instruction at `self.pc` alone, as a block that is used once.
+    /// The instruction at `self.pc` alone, as a block that is used once. `breaks`: after
+    /// a breakpoint, if there is one.
     ///
     /// # Errors
     /// The exception that fetching it raises.
-    pub(crate) fn single_here(&mut self) -> Result<Cursor, Trap> {
+    pub(crate) fn single_here(&mut self, breaks: bool) -> Result<Cursor, Trap> {
         let word = self.fetch_word()?;
         let fs_off = self.csrs.mstatus & status::FS == 0;
         let mut builder = Builder::new(self.table(), self.pc, fs_off);
+        if breaks && self.may_break(self.pc) {
+            builder.push_breakpoint();
+        }
         builder.push_word(word);
         let block = builder.finish();
         Ok(self.code.insert_single(block))
@@ -215,7 +223,11 @@ impl Hart {
             };
             pa += length(word);
             let leaves = builder.push_word(word);
-            if leaves || self.census.is_some() && census::ends_block(word, self.xlen) {
+            // A breakpoint begins its block.
+            if leaves
+                || self.may_break(pa)
+                || self.census.is_some() && census::ends_block(word, self.xlen)
+            {
                 break;
             }
         }
@@ -266,6 +278,19 @@ impl Builder {
             count: 0,
             offset: 0,
         }
+    }
+
+    /// What looks for a breakpoint before the first instruction.
+    fn push_breakpoint(&mut self) {
+        let op = Op {
+            handler: debug::breakpoint,
+            imm: 0,
+            rd: 0,
+            rs1: 0,
+            rs2: 0,
+            aux: 0,
+        };
+        self.push(Slot::op(op), 0);
     }
 
     fn jump(&self, near: bool) -> Handler {

@@ -11,6 +11,7 @@ use ruse_softfloat::{Flags, Round};
 use crate::census::Census;
 use crate::code::{Code, Context};
 use crate::csr::{Csrs, envcfg, status};
+use crate::debug::{Debug, Stop};
 use crate::engine::{self, Cursor, Unlinked};
 use crate::exec;
 use crate::space::Memory;
@@ -68,6 +69,8 @@ pub enum Exit {
     /// In user mode: the instruction at `pc` raised this exception, and
     /// changed nothing.
     Trap(Trap),
+    /// A debugger wants to have a look.
+    Debug(Stop),
 }
 
 /// What LR found.
@@ -143,6 +146,8 @@ pub struct Hart {
     pub(crate) tap: Tap,
     /// What it counts, if it does.
     pub(crate) census: Option<Box<Census>>,
+    /// What a debugger asked of it, if one did.
+    pub(crate) debug: Option<Box<Debug>>,
 }
 
 impl Hart {
@@ -195,6 +200,7 @@ impl Hart {
             fetched: [[0; 64]; 2],
             tap: Tap::NONE,
             census: None,
+            debug: None,
         };
         hart.reset();
         hart
@@ -224,6 +230,9 @@ impl Hart {
     /// Runs about `instructions` instructions: blocks are not cut, so that it
     /// may be up to 64 more. Returns earlier when there is a reason to.
     pub fn run(&mut self, instructions: u64) -> Exit {
+        if self.goes_stepwise() {
+            return self.run_stepwise(instructions);
+        }
         self.start(instructions);
         // Whatever other harts and devices did in between may have broken a
         // reservation; giving it up is always allowed.
@@ -257,12 +266,17 @@ impl Hart {
 
     /// Executes exactly one instruction, or takes one trap or interrupt.
     pub fn step(&mut self) -> Exit {
+        self.step_with(true)
+    }
+
+    /// The same; no interrupt is taken unless `interrupts`.
+    pub(crate) fn step_with(&mut self, interrupts: bool) -> Exit {
         self.start(1);
-        let due = self.interrupt_due().is_some();
+        let due = interrupts && self.interrupt_due().is_some();
         if due {
             self.take_interrupt();
         } else {
-            match self.single_here() {
+            match self.single_here(false) {
                 Ok(cursor) => engine::run(self, cursor),
                 Err(trap) => self.exception(trap),
             }
@@ -657,6 +671,10 @@ impl Hart {
 
     /// The instruction at `self.pc` raises an exception.
     pub(crate) fn exception(&mut self, trap: Trap) {
+        if let Some(stop) = self.take_debug_stop() {
+            self.exit = Some(Exit::Debug(stop));
+            return;
+        }
         let trap = match self.xlen {
             Xlen::Rv32 => Trap {
                 tval: trap.tval as u32 as i32 as i64 as u64,
@@ -671,6 +689,7 @@ impl Hart {
             return;
         }
         self.take_trap(trap);
+        self.stop_at_trap(trap);
         if self.tap.wants(Class::Trap) && self.pins.is_kicked() {
             // Whoever was told wants to have a look before the handler runs.
             self.end_quantum();

@@ -17,6 +17,7 @@ mod block;
 mod census;
 mod code;
 mod csr;
+mod debug;
 mod engine;
 mod exec;
 mod fuse;
@@ -32,6 +33,7 @@ mod watch;
 mod wide;
 
 pub use census::{BlockCount, Counters, Tally};
+pub use debug::{Stop, Watchpoint};
 pub use hart::{Exit, Hart, HartConfig};
 pub use isa::{isa_extensions, isa_string};
 pub use mmu::Access;

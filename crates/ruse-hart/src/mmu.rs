@@ -412,6 +412,7 @@ impl Hart {
             return Err(access.access_fault(va));
         }
         if whole_page == Verdict::Uniform(true)
+            && !self.is_watched(va, access)
             && let Some(host) = self.bus.ram().host_page(pa)
             && (access != Access::Store || self.writer.open(pa))
         {
@@ -444,6 +445,7 @@ impl Hart {
     /// # Errors
     /// The exception to raise.
     pub(crate) fn load_slow(&mut self, c: Cursor, va: u64, size: u64) -> Result<u64, Trap> {
+        self.check_watch(va, size, Access::Load)?;
         self.note(|counters| counters.slow_loads += 1);
         if va & (size - 1) == 0 && self.tlb.refill(va, Access::Load) {
             let value = match size {
@@ -461,11 +463,15 @@ impl Hart {
         let pa = self.locate(va, first, Access::Load)?;
         if va & (size - 1) == 0 {
             let width = Width::from_bytes(size).unwrap_or(Width::B8);
+            let device = !self.bus.ram().contains(pa, size);
+            if device {
+                self.check_device(pa, size, None)?;
+            }
             let value = self
                 .bus
                 .read(pa, width)
                 .map_err(|AccessFault| Access::Load.access_fault(va))?;
-            if !self.bus.ram().contains(pa, size) {
+            if device {
                 self.tell_mmio(c, pa, size, value, false);
             }
             return Ok(value);
@@ -508,6 +514,7 @@ impl Hart {
         size: u64,
         value: u64,
     ) -> Result<(), Trap> {
+        self.check_watch(va, size, Access::Store)?;
         self.note(|counters| counters.slow_stores += 1);
         if va & (size - 1) == 0
             && self.tlb.refill(va, Access::Store)
@@ -526,6 +533,7 @@ impl Hart {
         if va & (size - 1) == 0 {
             let width = Width::from_bytes(size).unwrap_or(Width::B8);
             if !self.bus.ram().contains(pa, size) {
+                self.check_device(pa, size, Some(value & width.mask()))?;
                 // A device may write the reserved bytes on our behalf.
                 self.reservation = None;
                 // Before what the device makes of it.
@@ -568,6 +576,7 @@ impl Hart {
             };
             return Err(Trap::new(cause, va));
         }
+        self.check_watch(va, size, access)?;
         let pa = self.locate(va, size, access)?;
         if self.bus.ram().contains(pa, size) {
             Ok(pa)

@@ -113,7 +113,7 @@ proptest! {
                     let pc = hart.pc();
                     hart.set_pc(pc.wrapping_add(4));
                 }
-                Exit::Lockup(_) | Exit::Trap(_) => break,
+                Exit::Lockup(_) | Exit::Trap(_) | Exit::Debug(_) => break,
                 Exit::Quantum | Exit::Pause | Exit::Wait => {}
             }
         }

@@ -23,6 +23,7 @@ struct Inbox {
     breaks: VecDeque<usize>,
     closed: bool,
     stop: bool,
+    interrupt: bool,
     gone: bool,
 }
 
@@ -121,6 +122,23 @@ impl Handle {
     pub fn stop(&self) {
         lock(&self.0.inbox).stop = true;
         self.0.bell.wake();
+    }
+
+    /// Makes [`crate::Machine::debug_run`] return with
+    /// [`crate::DebugStop::Interrupted`].
+    pub fn interrupt(&self) {
+        lock(&self.0.inbox).interrupt = true;
+        self.0.bell.wake();
+    }
+
+    /// Whether to interrupt a machine that is debugged; the wish is then granted.
+    pub(crate) fn take_interrupt(&self) -> bool {
+        std::mem::take(&mut lock(&self.0.inbox).interrupt)
+    }
+
+    /// Whether [`Handle::stop`] was called, and the machine has not stopped since.
+    pub fn is_stopping(&self) -> bool {
+        lock(&self.0.inbox).stop
     }
 
     /// Whether to stop; the wish is then granted.

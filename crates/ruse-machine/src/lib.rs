@@ -28,6 +28,7 @@ mod buttons;
 mod clock;
 mod config;
 mod console;
+mod debug;
 mod entropy;
 mod error;
 mod fdt;
@@ -46,6 +47,7 @@ pub use buttons::Buttons;
 pub use clock::HostClock;
 pub use config::{Boot, Cpu, MachineConfig, Nic, Port, Sample, Share, Time};
 pub use console::{Brake, Handle};
+pub use debug::{DebugStop, Move, ResumePlan};
 pub use entropy::SeededEntropy;
 pub use error::{LoadError, MachineError};
 pub use image::Image;
@@ -53,7 +55,7 @@ pub use machine::Machine;
 pub use run::Outcome;
 
 pub use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
-pub use ruse_hart::{Hart, Xlen};
+pub use ruse_hart::{Cause, Hart, Trap, Watchpoint, Xlen};
 
 /// Locks a mutex whose data stays sound whoever panicked while holding it.
 fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -93,7 +93,7 @@ impl Machine {
                 }
                 Exit::SbiCall => sbi::call(hart, index, &self.seats, &self.parts),
                 Exit::Lockup(trap) => return Err(lockup(hart, trap)),
-                Exit::Quantum | Exit::Pause | Exit::Trap(_) => {}
+                Exit::Quantum | Exit::Pause | Exit::Trap(_) | Exit::Debug(_) => {}
             }
         }
         match self.parts.power.take() {
@@ -164,6 +164,8 @@ impl Machine {
                     return Ok(());
                 }
                 Exit::Pause | Exit::Trap(_) => return Ok(()),
+                // Who asks for stops runs it otherwise.
+                Exit::Debug(_) => hart.pass_breakpoint(),
                 Exit::Wait => {
                     hart.tell(Class::Sleep, || What::Sleep);
                     seat.set_state(State::Waiting);
@@ -207,7 +209,7 @@ impl Machine {
     }
 
     /// Whether something goes on, or happened since the deadline was looked up.
-    fn is_stirring(&self) -> bool {
+    pub(crate) fn is_stirring(&self) -> bool {
         // In this order: what went on may have ended in an interrupt.
         self.parts.activity.is_any()
             || self

@@ -220,6 +220,8 @@ impl Stage<'_> {
             Exit::Quantum if self.is_deaf(index) => return Patience::WaitsForHart,
             Exit::Pause => return Patience::Spins,
             Exit::Quantum | Exit::Trap(_) => {}
+            // Who asks for stops runs it otherwise.
+            Exit::Debug(_) => hart.pass_breakpoint(),
             Exit::Wait => {
                 hart.tell(Class::Sleep, || What::Sleep);
                 self.seats[index].set_state(State::Waiting);

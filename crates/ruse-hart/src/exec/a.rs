@@ -91,7 +91,14 @@ fn store_conditional<T: Word>(h: &mut Hart, va: u64, value: u64) -> Result<u64, 
     // What SC may not store to faults, reservation or not.
     let pa = match fast {
         Some(_) => 0,
-        None => h.atomic_address(va, T::SIZE, Access::Store)?,
+        None => match h.atomic_address(va, T::SIZE, Access::Store) {
+            Err(trap) if h.is_stopping() => {
+                // It will be executed as if nothing had been.
+                h.reservation = reservation;
+                return Err(trap);
+            }
+            found => found?,
+        },
     };
     let at = fast.unwrap_or_else(|| host(h, pa));
     let Some(reservation) = reservation.filter(|reservation| reservation.at == at) else {
