@@ -87,20 +87,41 @@ fn what_is_written_is_there_after_a_reboot_a_kill_and_under_other_firmware() {
 }
 
 #[test]
-fn under_the_virtual_clock_linux_boots_the_same_every_time() {
+fn under_the_virtual_clock_linux_boots_the_same_every_time_also_when_watched() {
     if !made(&[KERNEL]) {
         return;
     }
     // To where the kernel finds no root file system. Its own clock is on
     // every line, to the microsecond: thousands of instructions.
     let kernel = rom(KERNEL);
-    let run = || {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("t.txt");
+    let run = |watch: &[&str]| {
         let args = ["boot", "--kernel", &kernel, "--append", "console=ttyS0"];
         let more = ["--harts", "2", "--clock", "virtual"];
-        let mut guest = Talk::new(&[&args[..], &more].concat());
+        let mut guest = Talk::new(&[&args[..], &more, watch].concat());
         guest.expect("---[ end Kernel panic - not syncing: ")
     };
-    let (first, second) = (run(), run());
+    let first = run(&[]);
+    let second = run(&[
+        "--trace",
+        "trap,call,mmio,irq,walk,sleep",
+        "--trace-out",
+        trace.to_str().unwrap(),
+        "--trace-limit",
+        "32M",
+        "--stats",
+    ]);
+    let trace = std::fs::read_to_string(trace).unwrap();
+    for words in [
+        // A kernel has its own names with it.
+        "the load at plic_init",
+        "trap to the handler handle_exception in S-mode",
+        "calls firmware in M-mode: set_timer(",
+        "walks from the table at",
+    ] {
+        assert!(trace.contains(words), "no {words:?} in the trace");
+    }
     assert!(first.contains("smp: Brought up 1 node, 2 CPUs"), "{first}");
     for (first, second) in first.lines().zip(second.lines()) {
         assert_eq!(first, second);

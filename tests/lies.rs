@@ -121,7 +121,7 @@ fn a_profile_names_functions() {
     let (folded, svg) = (dir.path().join("p.txt"), dir.path().join("p.svg"));
     for file in [&folded, &svg] {
         let spin = rom("spin/spin-rv64.elf");
-        let mut talk = Talk::new(&["--profile", file.to_str().unwrap(), &spin]);
+        let talk = Talk::new(&["--profile", file.to_str().unwrap(), &spin]);
         std::thread::sleep(std::time::Duration::from_millis(300));
         signal(&talk, Signal::TERM);
         talk.ends(STOPPED);

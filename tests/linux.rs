@@ -52,6 +52,22 @@ fn script(options: &[&str], script: &str, expected: &str) {
 }
 
 #[test]
+fn a_program_can_be_watched() {
+    let Some(tree) = tree() else { return };
+    let busybox = format!("{tree}/usr/bin/busybox");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.jsonl");
+    let trace = ["--trace", "call,trap", "--trace-out", file.to_str().unwrap()];
+    let line = [&trace[..], &[&busybox, "echo", "told"]].concat();
+    assert_eq!(prints(ruse(&line), 0), "told\n");
+    let trace = std::fs::read_to_string(file).unwrap();
+    let has = |words: &str| assert!(trace.contains(words), "{words}:\n{trace}");
+    has("calls its kernel: write(0x1, ");
+    has(" = 5\"");
+    has("load page fault at ");
+}
+
+#[test]
 fn busybox_static_by_itself_and_in_the_tree() {
     let Some(tree) = tree() else { return };
     let busybox = format!("{tree}/usr/bin/busybox");

@@ -25,6 +25,8 @@ pub struct Event {
 pub enum Origin {
     /// On this hart.
     Hart(u64),
+    /// In this thread of a Linux program.
+    Thread(u64),
     /// In the device whose registers are at this guest-physical address.
     Device(u64),
     /// Elsewhere on the host.
@@ -132,6 +134,8 @@ pub enum What {
         number: u64,
         /// a0 to a5.
         args: [u64; 6],
+        /// What was answered, if Ruse itself did: for a Linux program without a kernel.
+        answer: Option<i64>,
     },
     /// The guest's kernel called the built-in firmware.
     Sbi {

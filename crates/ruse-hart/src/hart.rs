@@ -685,6 +685,7 @@ impl Hart {
         log::trace!("hart {}: {:?} at {:#x}", self.hartid, trap, self.pc);
         self.last_trap = Some(trap);
         if self.memory.space().is_some() {
+            self.tell_exception(trap);
             self.exit = Some(Exit::Trap(trap));
             return;
         }

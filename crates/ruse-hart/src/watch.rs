@@ -68,10 +68,23 @@ impl Hart {
                     self.tell(Class::Call, || What::Syscall {
                         number: self.x(A7),
                         args: std::array::from_fn(|n| self.x(A0 + n as u8)),
+                        answer: None,
                     });
                 }
             }
         }
+    }
+
+    /// The hart of a program leaves its run for an exception.
+    pub(crate) fn tell_exception(&self, trap: Trap) {
+        self.tell(Class::Trap, || What::Trap {
+            pc: self.pc,
+            cause: trap.cause as u64,
+            tval: trap.tval,
+            from: 0,
+            to: 0,
+            handler: self.pc,
+        });
     }
 
     pub(crate) fn tell_return(&self, from: Privilege, pc: u64) {

@@ -130,6 +130,7 @@ impl Drop for State {
 fn track(origin: Origin) -> u64 {
     match origin {
         Origin::Hart(hart) => 1 + hart,
+        Origin::Thread(tid) => 1000 + tid,
         Origin::Device(base) => base,
         Origin::Host => 0,
     }

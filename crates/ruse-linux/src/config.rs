@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use ruse_event::Tap;
+
 /// A host directory inside the box.
 #[derive(Debug, Clone)]
 pub struct Share {
@@ -71,4 +73,6 @@ pub struct Config {
     pub limits: Limits,
     /// Whether to print every system call to standard error, as strace does.
     pub strace: bool,
+    /// Who is told what happens.
+    pub tap: Tap,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use ruse_event::{Class, Origin, What};
 use ruse_hart::{Cause, Exit as HartExit, Trap};
 
 use crate::config::Config;
@@ -20,7 +21,7 @@ use crate::outside::HostSignals;
 use crate::process::{Exit, Process};
 use crate::sched::{Due, Scheduler};
 use crate::signal;
-use crate::syscall::{self, Cx, Stop};
+use crate::syscall::{self, Answer, Cx, Stop};
 use crate::thread::{Blocked, State, Thread, Tid, Wait};
 use crate::wait::Hub;
 
@@ -126,7 +127,7 @@ impl Kernel {
         let started = host.monotonic();
         hub.set_now(started);
         let vfs = Vfs::new(&config)?;
-        let memory = Memory::new(host.clock(), config.limits.memory);
+        let memory = Memory::new(host.clock(), config.limits.memory, config.tap.clone());
         let tracer = crate::strace::Tracer::new(&config);
         Ok(Self {
             config,
@@ -420,6 +421,7 @@ impl Kernel {
             _ if again => self.forget_wait(tid, deadline),
             _ => {}
         }
+        self.tell_call(tid, number, args, &answer);
         match answer {
             Ok(value) => {
                 self.trace_result(tid, Ok(value));
@@ -433,6 +435,20 @@ impl Kernel {
             }
             Err(Stop::Done | Stop::Block(_)) => self.trace_result(tid, Ok(0)),
         }
+    }
+
+    /// Tells whoever watches of a system call that has ended.
+    fn tell_call(&self, tid: Tid, number: u64, args: [u64; 6], answer: &Answer) {
+        let tap = self.config.tap.from(Origin::Thread(tid as u64));
+        tap.tell(Class::Call, || What::Syscall {
+            number,
+            args,
+            answer: match answer {
+                Ok(value) => Some(*value as i64),
+                Err(Stop::Errno(errno)) => Some(-i64::from(errno.0)),
+                Err(Stop::Done | Stop::Block(_)) => Some(0),
+            },
+        });
     }
 
     /// Tells strace how a system call ended.

@@ -159,7 +159,10 @@ mod tests {
             Style::new().add_modifier(Modifier::REVERSED),
         );
         let svg = svg(&buffer);
-        assert!(svg.contains("a\u{a0}&lt;\u{a0}b\u{a0}&amp;\u{a0}c</text>"), "{svg}");
+        assert!(
+            svg.contains("a\u{a0}&lt;\u{a0}b\u{a0}&amp;\u{a0}c</text>"),
+            "{svg}"
+        );
         assert!(svg.contains("#b5e890"));
         assert!(
             svg.contains(&format!("fill=\"{TEXT}\"/>")),

@@ -112,23 +112,8 @@ struct Cli {
 
 /// Options for machines only, by clap's names for them.
 const MACHINE_OPTIONS: &[&str] = &[
-    "memory",
-    "disks",
-    "harts",
-    "clock",
-    "console",
-    "svadu",
-    "rv32",
-    "dump_dtb",
-    "trace",
-    "trace_out",
-    "trace_format",
-    "trace_limit",
-    "symbols",
-    "lies",
-    "paused",
-    "shot",
-    "profile",
+    "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb", "lies", "paused",
+    "shot", "profile",
 ];
 
 #[derive(Subcommand)]
@@ -389,6 +374,8 @@ pub enum Manage {
 pub struct Program {
     /// How.
     pub options: LinuxArgs,
+    /// How it is watched.
+    pub watch: WatchArgs,
     /// What it sees of the host.
     pub shares: Vec<OsString>,
     /// Its path and arguments.
@@ -532,6 +519,7 @@ fn command(
                     options.stats = cli.machine.watch.stats;
                     let program = Program {
                         options,
+                        watch: cli.machine.watch.clone(),
                         shares: std::mem::take(&mut shares),
                         command: cli.program,
                     };

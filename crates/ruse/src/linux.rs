@@ -13,6 +13,7 @@ use ruse_linux::{Config, Limits, Linux, Outcome, Share, StdHost};
 use crate::args::Program;
 use crate::confine::Confine;
 use crate::error::HostError;
+use crate::watch::Watching;
 use crate::{exit, size};
 
 /// Options for Linux programs only, by clap's names for them.
@@ -277,9 +278,13 @@ fn is_linux_elf(head: &[u8]) -> bool {
 pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
     let Program {
         options: args,
+        watch,
         shares,
         command,
     } = program;
+    let program = command.first().map(Path::new);
+    let watching = Watching::open(&watch, &program.into_iter().collect::<Vec<_>>())?;
+    let start = Instant::now();
     let stats = args.stats;
     let limits = Limits {
         memory: args.max_memory,
@@ -304,10 +309,10 @@ pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
         net: args.net,
         limits: limits.clone(),
         strace: args.strace,
+        tap: watching.begin_program(start),
         ..Config::default()
     };
     let mut needs = needs(&config);
-    let start = Instant::now();
     let mut linux = Linux::new(config, Box::new(StdHost::new()))?;
     needs.writes.push(linux.private_dir().into());
     needs
@@ -329,6 +334,7 @@ pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
     }
     // What the guest printed last, and the terminal as it was.
     drop(linux);
+    watching.finish_program();
     Ok(exit::of_program(outcome))
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ruse_event::{Classes, Watch};
+use ruse_event::{Classes, Tap, Watch};
 use ruse_lens::profile::{self, Profile};
 use ruse_lens::stats::Stats;
 use ruse_lens::story::{LIVELY, Medium, Scene};
@@ -253,14 +253,31 @@ impl Watching {
         self.live.is_some()
     }
 
+    /// The same for a Linux program, which began at `start`: whom it is to tell.
+    pub fn begin_program(&self, start: Instant) -> Tap {
+        let Some((trace, classes)) = &self.trace else {
+            return Tap::NONE;
+        };
+        let mut scene = Scene::new(0, 0);
+        scene.syscall = Some(ruse_linux::syscall_name);
+        trace.set_scene(scene.with_symbols(self.symbols.clone()));
+        let now = move || start.elapsed().as_nanos() as u64;
+        Tap::new(Arc::new(trace.clone()), *classes, now)
+    }
+
+    /// Writes what there is to write when the program has ended.
+    pub fn finish_program(&self) {
+        if let Some((trace, _)) = &self.trace {
+            log::info!("the trace has {} events", trace.finish());
+        }
+    }
+
     /// Writes what there is to write at the end.
     ///
     /// # Errors
     /// [`HostError`] if that cannot be written.
     pub fn finish(self, machine: &Machine) -> Result<(), HostError> {
-        if let Some((trace, _)) = &self.trace {
-            log::info!("the trace has {} events", trace.finish());
-        }
+        self.finish_program();
         if self.stats {
             let tallies: Vec<_> = machine.harts().iter().filter_map(Hart::tally).collect();
             let stats = Stats {

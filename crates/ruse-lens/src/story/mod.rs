@@ -90,6 +90,7 @@ impl Teller {
     pub fn place(&self, origin: Origin) -> String {
         match origin {
             Origin::Hart(hart) => format!("hart {hart}"),
+            Origin::Thread(tid) => format!("thread {tid}"),
             Origin::Device(base) => self.device(base),
             Origin::Host => "host".into(),
         }
@@ -123,6 +124,12 @@ impl Teller {
                 handler,
             } => {
                 let name = explain::exception(*cause);
+                if *to == 0 {
+                    return Lie::new(
+                        format!("{name} at {}, address {tval:#x}", self.code(*pc)),
+                        "the hart's run ends, and ruse-linux answers: with a page, a call, or a signal",
+                    );
+                }
                 let letter = mode(*to).to_ascii_lowercase();
                 let with = match *tval {
                     0 => String::new(),
@@ -178,17 +185,25 @@ impl Teller {
                     mode(*from).to_ascii_lowercase()
                 ),
             ),
-            What::Syscall { number, args } => {
+            What::Syscall {
+                number,
+                args,
+                answer,
+            } => {
                 let name = self.scene.syscall.and_then(|name| name(*number));
                 let (name, used) = match name {
                     Some((name, used)) => (name.to_owned(), used),
                     None => (format!("system call {number}"), args.len()),
                 };
                 let args: Vec<_> = args[..used].iter().map(|arg| format!("{arg:#x}")).collect();
-                Lie::new(
-                    format!("the program calls its kernel: {name}({})", args.join(", ")),
-                    "nothing: the guest's own kernel answers",
-                )
+                let call = format!("the program calls its kernel: {name}({})", args.join(", "));
+                match answer {
+                    None => Lie::new(call, "nothing: the guest's own kernel answers"),
+                    Some(answer) => Lie::new(
+                        format!("{call} = {answer}"),
+                        "there is no kernel: a function of ruse-linux answered",
+                    ),
+                }
             }
             What::Sbi {
                 extension,

@@ -12,6 +12,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use ruse_bus::{Clock, PAGE_SIZE, Shared};
+use ruse_event::Tap;
 
 use super::pages::PageSet;
 use super::recycle::Spare;
@@ -219,6 +220,8 @@ pub(crate) fn read_fully(
 /// What the memories of all processes have in common.
 pub(crate) struct Memory {
     pub clock: Arc<dyn Clock>,
+    /// Whom harts tell what happens.
+    pub(super) tap: Tap,
     /// Most pages that may be in use; all of them together.
     limit: Option<u64>,
     used: Cell<u64>,
@@ -233,9 +236,10 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// `limit` is in bytes.
-    pub(crate) fn new(clock: Arc<dyn Clock>, limit: Option<u64>) -> Rc<Self> {
+    pub(crate) fn new(clock: Arc<dyn Clock>, limit: Option<u64>, tap: Tap) -> Rc<Self> {
         Rc::new(Self {
             clock,
+            tap,
             limit: limit.map(|bytes| bytes / PAGE_SIZE),
             used: Cell::new(0),
             peak: Cell::new(0),

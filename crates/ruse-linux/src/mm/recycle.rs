@@ -154,7 +154,8 @@ impl Memory {
             });
         }
         let space = Arc::new(Space::new()?);
-        let hart = Hart::user(Arc::clone(&space), Arc::clone(&self.clock));
+        let mut hart = Hart::user(Arc::clone(&space), Arc::clone(&self.clock));
+        hart.watch(&self.tap);
         Ok(Parts {
             space,
             hart: Engine(Some(Box::new(hart))),
