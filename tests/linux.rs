@@ -57,7 +57,12 @@ fn a_program_can_be_watched() {
     let busybox = format!("{tree}/usr/bin/busybox");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("t.jsonl");
-    let trace = ["--trace", "call,trap", "--trace-out", file.to_str().unwrap()];
+    let trace = [
+        "--trace",
+        "call,trap",
+        "--trace-out",
+        file.to_str().unwrap(),
+    ];
     let line = [&trace[..], &[&busybox, "echo", "told"]].concat();
     assert_eq!(prints(ruse(&line), 0), "told\n");
     let trace = std::fs::read_to_string(file).unwrap();

@@ -71,48 +71,6 @@ impl Machine {
         Ok(None)
     }
 
-    /// Has one hart execute one instruction, or take one trap, while the others stand
-    /// still; if it has nothing to execute, lets time pass until it may have.
-    ///
-    /// # Errors
-    /// As [`Machine::run`].
-    ///
-    /// # Panics
-    /// If there is no such hart.
-    pub fn step(&mut self, index: usize) -> Result<Option<Outcome>, MachineError> {
-        let closed = self.handle.is_closed();
-        let (deadline, _) = poll(&self.parts, &self.handle);
-        self.seats[index].pins().take_kick();
-        let awake = self.seats[index].enter(&mut self.harts[index], false);
-        if awake {
-            let hart = &mut self.harts[index];
-            match hart.step() {
-                Exit::Wait => {
-                    hart.tell(Class::Sleep, || What::Sleep);
-                    self.seats[index].set_state(State::Waiting);
-                }
-                Exit::SbiCall => sbi::call(hart, index, &self.seats, &self.parts),
-                Exit::Lockup(trap) => return Err(lockup(hart, trap)),
-                Exit::Quantum | Exit::Pause | Exit::Trap(_) | Exit::Debug(_) => {}
-            }
-        }
-        match self.parts.power.take() {
-            Some(Power::Off { code }) => {
-                self.parts.out.flush();
-                return Ok(Some(Outcome::Off { code }));
-            }
-            Some(Power::Reboot) => self.reset()?,
-            None if !awake => self.idle(deadline, closed)?,
-            None => {}
-        }
-        Ok(None)
-    }
-
-    /// Passes on what the guest has printed.
-    pub fn flush_console(&mut self) {
-        self.parts.out.flush();
-    }
-
     /// Whether a hart has something to execute: it neither sleeps nor is stopped.
     pub fn is_awake(&self, index: usize) -> bool {
         self.seats[index].state() == State::Running

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use ruse_event::Tap;
 use ruse_hart::Privilege;
 use ruse_lens::story::Scene;
-use ruse_machine::{Brake, Handle, Machine, MachineError, Outcome};
+use ruse_machine::{Brake, DebugStop, Handle, Machine, MachineError, Move, Outcome, ResumePlan};
 
 use crate::feed::Feed;
 use crate::view::{self, View, Wish};
@@ -67,8 +67,6 @@ pub(crate) struct Control {
 const RA: u8 = 1;
 /// The stack pointer.
 const SP: u8 = 2;
-/// Instructions between two looks whether there are other orders.
-const PATIENCE: u32 = 4096;
 
 impl Control {
     /// Gives the machine to a thread, where it stands still.
@@ -162,7 +160,6 @@ impl Work {
                             self.say(Reply::Over(Err(error)));
                         }
                     }
-                    self.machine.flush_console();
                 }
                 None => match self.machine.run() {
                     Ok(Outcome::Stopped) => {
@@ -198,25 +195,66 @@ impl Work {
             let hart = &self.machine.harts()[index];
             (hart.x(RA), hart.x(SP))
         };
-        let mut count = 0u32;
+        let target = match step {
+            Step::Out => Some(ra),
+            Step::To(at) => Some(at),
+            Step::Instruction | Step::Block | Step::Trap => None,
+        };
+        let Some(target) = target else {
+            return self.go(index, step, ra, sp);
+        };
+        let harts = self.machine.harts_mut();
+        let known = harts
+            .iter()
+            .any(|hart| hart.breakpoints().any(|at| at == target));
+        harts
+            .iter_mut()
+            .for_each(|hart| hart.add_breakpoint(target));
+        let why = self.go(index, step, target, sp);
+        if !known {
+            for hart in self.machine.harts_mut() {
+                hart.remove_breakpoint(target);
+            }
+        }
+        why
+    }
+
+    fn go(
+        &mut self,
+        index: usize,
+        step: Step,
+        target: u64,
+        sp: u64,
+    ) -> Result<Result<String, Outcome>, MachineError> {
+        let plan = match step {
+            Step::Out | Step::To(_) => ResumePlan::run(),
+            Step::Instruction | Step::Block | Step::Trap => ResumePlan {
+                interrupts: step == Step::Trap,
+                ..ResumePlan::step(index, Move::Stay)
+            },
+        };
         loop {
             let (pc, mode) = self.position(index);
-            if let Some(outcome) = self.machine.step(index)? {
-                return Ok(Err(outcome));
-            }
+            let stop = self.machine.debug_run(&plan)?;
             let (now, now_mode) = self.position(index);
-            if let Some(why) = self.feed.take_caught()
-                && step != Step::Instruction
-            {
-                return Ok(Ok(why));
-            }
             let moved = now.wrapping_sub(pc);
-            let done = match step {
-                Step::Instruction => true,
-                Step::Block => now != pc && moved != 2 && moved != 4,
-                Step::Trap => mode != now_mode,
-                Step::Out => now == ra && self.machine.harts()[index].x(SP) >= sp,
-                Step::To(at) => now == at,
+            let done = match (&stop, step) {
+                (DebugStop::Outcome(Outcome::Stopped) | DebugStop::Interrupted, _) => {
+                    match self.interrupted() {
+                        Some(why) => return Ok(why),
+                        None => false,
+                    }
+                }
+                (DebugStop::Outcome(outcome), _) => return Ok(Err(*outcome)),
+                (DebugStop::Reset, _) => return Ok(Ok("the guest started again".into())),
+                (_, Step::Instruction) => true,
+                (_, Step::Block) => now != pc && moved != 2 && moved != 4,
+                (_, Step::Trap) => mode != now_mode,
+                (DebugStop::Breakpoint { hart }, Step::Out) => {
+                    *hart == index && now == target && self.machine.harts()[index].x(SP) >= sp
+                }
+                (DebugStop::Breakpoint { .. }, Step::To(_)) => true,
+                (_, Step::Out | Step::To(_)) => false,
             };
             if done {
                 return Ok(Ok(match step {
@@ -227,17 +265,25 @@ impl Work {
                     Step::To(at) => format!("at {at:#x}"),
                 }));
             }
-            count = count.wrapping_add(1);
-            if (count.is_multiple_of(PATIENCE) || !self.machine.is_awake(index))
-                && let Ok(order) = self.orders.try_recv()
-            {
-                match order {
-                    Order::Look(wish) => self.look(wish),
-                    Order::Quit => return Ok(Err(Outcome::Stopped)),
-                    Order::Run | Order::Pause | Order::Step(..) => {
-                        return Ok(Ok("interrupted".into()));
-                    }
+        }
+    }
+
+    /// Somebody wants something. Why the machine stands still then, or how it ends; `None`
+    /// if it goes on.
+    fn interrupted(&mut self) -> Option<Result<String, Outcome>> {
+        if let Some(why) = self.feed.take_caught() {
+            return Some(Ok(why));
+        }
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Look(wish)) => self.look(wish),
+                Ok(Order::Quit) | Err(TryRecvError::Disconnected) => {
+                    return Some(Err(Outcome::Stopped));
                 }
+                Ok(Order::Run | Order::Pause | Order::Step(..)) => {
+                    return Some(Ok("interrupted".into()));
+                }
+                Err(TryRecvError::Empty) => return None,
             }
         }
     }
