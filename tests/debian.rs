@@ -117,7 +117,7 @@ fn under_the_virtual_clock_linux_boots_the_same_every_time_also_when_watched() {
         // A kernel has its own names with it.
         "of plic  |  plic.rs: write(",
         ": to the handler handle_exception in S-mode",
-        "calls firmware in M-mode: set_timer(",
+        "calls firmware in M-mode: hart_start(",
     ] {
         assert!(trace.contains(words), "no {words:?} in the trace");
     }
