@@ -110,7 +110,6 @@ fn under_the_virtual_clock_linux_boots_the_same_every_time_also_when_watched() {
         trace.to_str().unwrap(),
         "--trace-limit",
         "32M",
-        "--stats",
     ]);
     let trace = std::fs::read_to_string(trace).unwrap();
     for words in [
