@@ -264,6 +264,31 @@ impl Hart {
         exit
     }
 
+    /// Runs until exactly `instructions` more have been retired, or there is a reason to
+    /// return earlier. When interrupts are taken does not depend on how code was cut into
+    /// blocks.
+    pub fn run_exact(&mut self, instructions: u64) -> Exit {
+        // A block is never longer.
+        const MARGIN: u64 = 64;
+        let end = self.retired().wrapping_add(instructions);
+        if instructions > MARGIN {
+            let exit = self.run(instructions - MARGIN);
+            let left = end.wrapping_sub(self.retired());
+            if exit != Exit::Quantum || left > MARGIN {
+                return exit;
+            }
+        }
+        while self.retired() < end {
+            // The timer counts as it was at the start, as for all of a quantum.
+            let hit = self.timer_hit;
+            let exit = self.step_as(true, Some(hit));
+            if exit != Exit::Quantum {
+                return exit;
+            }
+        }
+        Exit::Quantum
+    }
+
     /// Executes exactly one instruction, or takes one trap or interrupt.
     pub fn step(&mut self) -> Exit {
         self.step_with(true)
@@ -271,7 +296,13 @@ impl Hart {
 
     /// The same; no interrupt is taken unless `interrupts`.
     pub(crate) fn step_with(&mut self, interrupts: bool) -> Exit {
+        self.step_as(interrupts, None)
+    }
+
+    /// The same; `timer`: whether the timer counts as having run out, whatever the time.
+    fn step_as(&mut self, interrupts: bool, timer: Option<bool>) -> Exit {
         self.start(1);
+        self.timer_hit = timer.unwrap_or(self.timer_hit);
         let due = interrupts && self.interrupt_due().is_some();
         if due {
             self.take_interrupt();

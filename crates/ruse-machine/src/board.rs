@@ -12,7 +12,8 @@ use ruse_devices::virtio::{
     self, Blk, Console, Input, Net, P9, Rng, ServerThread, VirtioDevice, VirtioMmio,
 };
 use ruse_devices::{
-    Aclint, ConsoleIn, Entropy, GoldfishRtc, Plic, PowerRequest, TestFinisher, Uart, aclint, plic,
+    Aclint, ConsoleIn, Entropy, GoldfishRtc, NetCard, Plic, PowerRequest, TestFinisher, Uart,
+    aclint, plic,
 };
 use ruse_event::{Origin, Tap};
 
@@ -21,6 +22,7 @@ use crate::clock::{GuestWall, HostClock, HostWall, SharedWall};
 use crate::config::{MachineConfig, Port, Time};
 use crate::console::SharedOut;
 use crate::error::MachineError;
+use crate::gate::Gate;
 use crate::layout;
 use crate::lock;
 
@@ -105,6 +107,10 @@ pub(crate) struct Parts {
     pub(crate) entropy: SharedEntropy,
     /// Whom everything tells what happens.
     pub(crate) tap: Tap,
+    /// Between cards and networks, if what comes in is recorded.
+    pub(crate) gates: Vec<Arc<Gate>>,
+    /// Whether it is.
+    pub(crate) recorded: bool,
     /// What goes on outside the harts.
     pub(crate) activity: Activity,
     /// Threads that devices work on, for as long as the machine lives.
@@ -257,14 +263,30 @@ impl Board {
             }
         }
         let mut networks = Vec::new();
+        let mut gates = Vec::new();
         for nic in nics {
             let (base, (wires, line)) = slot();
             let mut network = nic.network;
             network.watch(&tap.from(Origin::Device(base)));
-            let bell = network.bell();
+            let gate = config.journal.is_some().then(|| {
+                let gate = Arc::new(Gate::new(network.bell(), bell.clone()));
+                gates.push(gate.clone());
+                gate
+            });
+            let bell: Arc<dyn Wake> = match &gate {
+                Some(gate) => gate.doorbell(),
+                None => network.bell(),
+            };
             let net = Net::new(nic.mac, network.offloads(), network.link(), bell);
             let device = VirtioMmio::new(net, ram.clone(), line);
             let card = table.add_virtio("net", base, wires, device)?;
+            let card: Arc<dyn NetCard> = match gate {
+                Some(gate) => {
+                    gate.attach(card);
+                    gate
+                }
+                None => card,
+            };
             let running = network.start(card).map_err(MachineError::Thread)?;
             networks.push((running, activity.begin()));
         }
@@ -302,6 +324,8 @@ impl Board {
             out,
             entropy,
             tap,
+            gates,
+            recorded: config.journal.is_some(),
             activity,
             _threads: threads,
             _networks: networks,

@@ -13,6 +13,8 @@ use crate::lock;
 pub struct Buttons {
     power: Arc<Mutex<VirtioMmio<Input>>>,
     uart: Arc<Mutex<Uart>>,
+    /// What comes in is recorded, and this would not be.
+    recorded: bool,
 }
 
 impl Buttons {
@@ -20,12 +22,14 @@ impl Buttons {
         Self {
             power: parts.button.clone(),
             uart: parts.uart.clone(),
+            recorded: parts.recorded,
         }
     }
 
-    /// Presses the power button. False if the guest has no driver for it.
+    /// Presses the power button. False if the guest has no driver for it, or what comes in
+    /// is recorded.
     pub fn press_power(&self) -> bool {
-        lock(&self.power).press()
+        !self.recorded && lock(&self.power).press()
     }
 
     /// Sends a break and `key` over the serial line, which Linux takes for
@@ -33,6 +37,6 @@ impl Buttons {
     /// if there is no room on the line, since the guest does not read.
     pub fn sysrq(&self, key: u8) -> bool {
         let mut uart = lock(&self.uart);
-        uart.room() >= 2 && uart.receive_break() && uart.receive(&[key]) == 1
+        !self.recorded && uart.room() >= 2 && uart.receive_break() && uart.receive(&[key]) == 1
     }
 }

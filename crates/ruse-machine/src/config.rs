@@ -9,6 +9,7 @@ use ruse_hart::{Hart, Xlen};
 
 use crate::entropy::SeededEntropy;
 use crate::image::Image;
+use crate::journal::Journal;
 
 /// What the guest's harts find at first.
 #[derive(Clone, Debug)]
@@ -137,6 +138,8 @@ pub struct MachineConfig {
     pub quantum: u64,
     /// Who takes samples of what the harts are at.
     pub sample: Option<Arc<dyn Sample>>,
+    /// Under the virtual clock: what its inputs are recorded to, or come from.
+    pub journal: Option<Journal>,
     /// Who watches, and which events.
     pub watch: Option<(Arc<dyn Watch>, Classes)>,
 }
@@ -163,6 +166,7 @@ impl MachineConfig {
             wall_clock: None,
             quantum: 20_000,
             sample: None,
+            journal: None,
             watch: None,
         }
     }

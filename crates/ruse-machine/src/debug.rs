@@ -9,7 +9,7 @@ use crate::clock::span;
 use crate::config::Time;
 use crate::error::MachineError;
 use crate::machine::Machine;
-use crate::run::{Outcome, lockup, poll};
+use crate::run::{Outcome, lockup};
 use crate::sbi;
 use crate::seat::State;
 
@@ -168,7 +168,10 @@ impl Machine {
         }
         // In this order: what was typed before is delivered.
         let closed = self.handle.is_closed();
-        let (deadline, _) = poll(&self.parts, &self.handle);
+        let deadline = match self.inputs()? {
+            Ok(deadline) => deadline,
+            Err(outcome) => return Ok(Some(DebugStop::Outcome(outcome))),
+        };
         let harts = 0..self.harts.len();
         let steps = harts.clone().any(|hart| plan.of(hart) == Move::Step);
         let quantum = if steps { SHARE } else { self.quantum };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use ruse_bus::{MapError, RamError};
 use thiserror::Error;
 
+use crate::journal::JournalError;
+
 /// Why a machine could not be built or could not go on.
 #[derive(Debug, Error)]
 pub enum MachineError {
@@ -48,6 +50,9 @@ pub enum MachineError {
     /// The device tree could not be written.
     #[error("device tree: {0}")]
     DeviceTree(String),
+    /// A recording.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// Every hart waits, and nothing is left that could wake one.
     #[error(
         "the guest waits for ever: no interrupt is pending, no timer is set, and input has ended"

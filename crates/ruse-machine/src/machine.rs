@@ -13,9 +13,11 @@ use crate::config::{Boot, MachineConfig, Sample, Time};
 use crate::console::{Brake, Handle};
 use crate::error::MachineError;
 use crate::fdt::{self, Facts};
+use crate::journal::{Journal, Position};
 use crate::layout;
 use crate::load::{self, Plan};
 use crate::rom::{Reset, Rom};
+use crate::run::Outcome;
 use crate::seat::{Seat, State};
 
 /// A machine. It can be moved to the thread that is to run it.
@@ -28,6 +30,7 @@ pub struct Machine {
     pub(crate) time: Time,
     pub(crate) quantum: u64,
     pub(crate) sample: Option<Arc<dyn Sample>>,
+    pub(crate) journal: Option<Journal>,
     pub(crate) bus: Arc<Bus>,
     places: Vec<Place>,
     plan: Plan,
@@ -132,6 +135,7 @@ impl Machine {
             time: config.time,
             quantum: config.quantum.max(1),
             sample: config.sample,
+            journal: config.journal,
             parts,
             bus,
             places,
@@ -179,6 +183,26 @@ impl Machine {
         self.parts.clock.set(0);
         self.parts.power.take();
         self.start()
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            retired: self.retired(),
+            ticks: self.parts.clock.now(),
+        }
+    }
+
+    /// The run is over, and not to be gone on with: ends a recording, or compares with its
+    /// end.
+    ///
+    /// # Errors
+    /// [`MachineError`] if the machine ends otherwise than in its recording.
+    pub fn end(&mut self, outcome: Outcome) -> Result<(), MachineError> {
+        let at = self.position();
+        if let Some(journal) = &mut self.journal {
+            journal.end(at, &mut self.harts, self.bus.ram(), outcome)?;
+        }
+        Ok(())
     }
 
     /// A handle for other threads, to type and to stop the machine.

@@ -83,7 +83,10 @@ impl Machine {
         }
         // In this order: what was typed before is delivered.
         let closed = self.handle.is_closed();
-        let (deadline, _) = poll(&self.parts, &self.handle);
+        let deadline = match self.inputs()? {
+            Ok(deadline) => deadline,
+            Err(outcome) => return Ok(Some(outcome)),
+        };
         let mut busy = false;
         for index in 0..self.harts.len() {
             self.seats[index].pins().take_kick();
@@ -105,6 +108,23 @@ impl Machine {
         Ok(None)
     }
 
+    /// Lets in what comes from outside, and says until when nothing does by itself; or how
+    /// the run ends here.
+    pub(crate) fn inputs(&mut self) -> Result<Result<Option<u64>, Outcome>, MachineError> {
+        let at = self.position();
+        match &mut self.journal {
+            None => Ok(Ok(poll(&self.parts, &self.handle).0)),
+            Some(journal) => {
+                let (parts, handle) = (&self.parts, &self.handle);
+                let ended = journal.exchange(at, &mut self.harts, parts, handle, &parts.gates)?;
+                Ok(match ended {
+                    Some(outcome) => Err(outcome),
+                    None => Ok(timers(parts)),
+                })
+            }
+        }
+    }
+
     /// Runs a hart for a quantum, or until it has nothing to do.
     fn turn(&mut self, index: usize) -> Result<(), MachineError> {
         let mut left = self.quantum;
@@ -112,7 +132,10 @@ impl Machine {
             let hart = &mut self.harts[index];
             let seat = &self.seats[index];
             let before = hart.retired();
-            let exit = hart.run(left);
+            let exit = match self.journal {
+                None => hart.run(left),
+                Some(_) => hart.run_exact(left),
+            };
             let ran = hart.retired().wrapping_sub(before);
             match exit {
                 Exit::Quantum => {
@@ -152,6 +175,11 @@ impl Machine {
             .filter(|(_, seat)| seat.state() != State::Stopped)
             .filter_map(|(hart, _)| hart.timer_deadline());
         let deadline = deadline.into_iter().chain(timers).min();
+        if deadline.is_none()
+            && let Some(journal) = &self.journal
+        {
+            journal.idle(self.position())?;
+        }
         match (deadline, self.time) {
             (Some(tick), Time::Virtual { .. }) => self.parts.clock.skip_to(tick),
             (Some(tick), Time::Host) => {
@@ -185,13 +213,18 @@ pub(crate) fn poll(parts: &Parts, handle: &Handle) -> (Option<u64>, bool) {
         |bytes| lock(&parts.input).receive(bytes),
         || lock(&parts.uart).receive_break(),
     );
+    (timers(parts), delivered)
+}
+
+/// Brings devices up to date with time: until when that is.
+fn timers(parts: &Parts) -> Option<u64> {
     let aclint = parts.aclint.as_ref();
     let timer = aclint.and_then(|aclint| lock(aclint).poll());
     let alarm = lock(&parts.rtc).poll().map(|nanos| {
         let now = parts.clock.now();
         parts.wall.tick_of(nanos, now)
     });
-    (timer.into_iter().chain(alarm).min(), delivered)
+    timer.into_iter().chain(alarm).min()
 }
 
 /// The report of a hart that traps for ever.

@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ruse_confine::Needs;
 use ruse_disk::{Disk, DiskSpec};
 use ruse_machine::{
-    Boot, ConsoleOut, Cpu, Image, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen, layout,
+    Boot, ConsoleOut, Cpu, Image, Journal, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen,
+    layout,
 };
 use ruse_share::ShareSpec;
 use ruse_tui::Screen;
@@ -23,6 +24,7 @@ use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
 use crate::net::NetArgs;
+use crate::record::{self, Booted, Recipe, ReplayArgs};
 use crate::watch::{WatchArgs, Watching};
 use crate::{exit, share, size, ssd};
 
@@ -113,7 +115,7 @@ struct Cli {
 /// Options for machines only, by clap's names for them.
 const MACHINE_OPTIONS: &[&str] = &[
     "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb", "lies", "paused",
-    "shot", "profile",
+    "shot", "profile", "record",
 ];
 
 #[derive(Subcommand)]
@@ -124,6 +126,8 @@ enum Verb {
     /// Start machines that files describe
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
+    /// Do a recorded run again
+    Replay(Box<ReplayArgs>),
     /// Make, describe, check and convert disk images
     Disk(DiskArgs),
     /// List this user's running machines that have names
@@ -303,6 +307,12 @@ struct MachineArgs {
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
 
+    /// Under the virtual clock, write all that comes from outside to a file: what is
+    /// typed, and frames of networks. `ruse replay FILE` does the same run again, bit for
+    /// bit. Disks must be `,snapshot` or `,ro`
+    #[arg(long, value_name = "FILE", conflicts_with = "dump_dtb")]
+    record: Option<PathBuf>,
+
     #[command(flatten)]
     watch: WatchArgs,
 }
@@ -344,6 +354,8 @@ pub struct Command {
     pub confine: Confine,
     name: Option<String>,
     console_log: Option<PathBuf>,
+    /// What is to be done again.
+    replay: Option<(Recipe, Journal)>,
     /// Whether this process has no terminal, and somebody waits to hear that
     /// its machine runs.
     pub background: bool,
@@ -399,6 +411,8 @@ pub enum Task {
 }
 
 enum What {
+    /// A recording.
+    Replay(PathBuf),
     /// Bits are to be explained.
     Explain(ExplainArgs),
     /// A program is to be listed.
@@ -545,6 +559,12 @@ fn command(
                 (What::Bare(path.into()), cli.machine)
             }
         },
+        Some(Verb::Replay(args)) => {
+            let mut machine = cli.machine;
+            machine.clock = Clock::Virtual;
+            machine.watch = args.watch;
+            (What::Replay(args.recording), machine)
+        }
         Some(Verb::Explain(args)) => (What::Explain(args), cli.machine),
         Some(Verb::Disasm(args)) => (What::Disasm(args), cli.machine),
         Some(Verb::Boot(boot)) => {
@@ -591,6 +611,9 @@ fn command(
             (What::Manage(manage), cli.machine)
         }
     };
+    if machine.record.is_some() {
+        machine.clock = Clock::Virtual;
+    }
     Ok(Command {
         what,
         shares: share_specs(shares)?,
@@ -599,6 +622,7 @@ fn command(
         confine,
         name,
         console_log,
+        replay: None,
         background,
         machine,
     })
@@ -744,9 +768,66 @@ impl Command {
         self,
         console: impl FnOnce(Option<Screen>) -> Box<dyn ConsoleOut>,
     ) -> Result<(Machine, Facts, Watching), HostError> {
+        if let What::Replay(recording) = &self.what {
+            let (recipe, journal) = Recipe::open(recording)?;
+            return self.replayed(recipe, journal)?.build(console);
+        }
+        self.build(console)
+    }
+
+    /// The command that was recorded.
+    fn replayed(self, recipe: Recipe, journal: Journal) -> Result<Self, HostError> {
+        let path = |booted: &Option<Booted>| booted.as_ref().map(|booted| booted.path.clone());
+        let what = match &recipe.bare {
+            Some(None) => What::Monitor,
+            Some(Some(booted)) => What::Bare(booted.path.clone()),
+            None => What::System {
+                firmware: path(&recipe.firmware),
+                kernel: path(&recipe.kernel),
+                initrd: path(&recipe.initrd),
+                cmdline: recipe.append.clone(),
+                net: NetArgs::none(),
+            },
+        };
+        let machine = MachineArgs {
+            memory: recipe.memory,
+            disks: recipe.disks()?,
+            harts: recipe.harts,
+            clock: Clock::Virtual,
+            console: match recipe.virtio_console {
+                true => Console::Virtio,
+                false => Console::Uart,
+            },
+            svadu: recipe.svadu,
+            rv32: recipe.rv32,
+            ..self.machine
+        };
+        Ok(Self {
+            what,
+            machine,
+            replay: Some((recipe, journal)),
+            ..self
+        })
+    }
+
+    fn build(
+        self,
+        console: impl FnOnce(Option<Screen>) -> Box<dyn ConsoleOut>,
+    ) -> Result<(Machine, Facts, Watching), HostError> {
         let (needs, cards) = (self.needs(), self.cards());
         let runs = self.dump_dtb.is_none();
         let args = self.machine;
+        if args.record.is_some() {
+            record::check(&args.disks, &self.shares, &cards)?;
+        }
+        let mut recipe = Recipe {
+            memory: args.memory,
+            harts: args.harts,
+            rv32: args.rv32,
+            svadu: args.svadu,
+            virtio_console: matches!(args.console, Console::Virtio),
+            ..Recipe::default()
+        };
         // No image larger than RAM is of use.
         let image = |path: &Path| Image::open(path, args.memory);
         let mut disks: Vec<Box<dyn Disk>> = Vec::new();
@@ -780,19 +861,24 @@ impl Command {
         let boot = match &self.what {
             What::Monitor
             | What::Program(..)
+            | What::Replay(_)
             | What::Manage(_)
             | What::Disk(_)
             | What::Explain(_)
             | What::Disasm(_) => {
-                if disks.is_empty() && self.dump_dtb.is_none() {
+                recipe.bare = Some(None);
+                let plain = args.record.is_none() && self.replay.is_none();
+                if disks.is_empty() && self.dump_dtb.is_none() && plain {
                     disks.push(Box::new(ssd::open()?));
                 }
                 let image = Image::new("monitor", MONITOR);
                 Boot::Bare { image }
             }
-            What::Bare(path) => Boot::Bare {
-                image: image(path)?,
-            },
+            What::Bare(path) => {
+                let image = image(path)?;
+                recipe.bare = Some(Some(Booted::new(path, &image)));
+                Boot::Bare { image }
+            }
             What::System {
                 firmware,
                 kernel,
@@ -800,11 +886,24 @@ impl Command {
                 cmdline,
                 net,
             } => {
-                nics = net.open(&cards)?;
+                nics = match &self.replay {
+                    Some((then, _)) => then.nics(),
+                    None => net.open(&cards)?,
+                };
                 facts.forwards = net.ways_in();
-                let kernel = kernel.as_deref().map(image).transpose()?;
-                let initrd = initrd.as_deref().map(image).transpose()?;
+                let open = |path: &Option<PathBuf>, booted: &mut Option<Booted>| {
+                    let Some(path) = path else {
+                        return Ok(None);
+                    };
+                    let image = image(path)?;
+                    *booted = Some(Booted::new(path, &image));
+                    Ok::<_, HostError>(Some(image))
+                };
+                let kernel = open(kernel, &mut recipe.kernel)?;
+                let initrd = open(initrd, &mut recipe.initrd)?;
+                let firmware = open(firmware, &mut recipe.firmware)?;
                 let cmdline = cmdline.clone();
+                recipe.append = cmdline.clone();
                 match (firmware, kernel) {
                     (None, Some(kernel)) => Boot::Sbi {
                         kernel,
@@ -812,7 +911,10 @@ impl Command {
                         cmdline,
                     },
                     (firmware, kernel) => Boot::Firmware {
-                        firmware: image(firmware.as_deref().unwrap_or(Path::new("builtin")))?,
+                        firmware: match firmware {
+                            Some(firmware) => firmware,
+                            None => image(Path::new("builtin"))?,
+                        },
                         kernel,
                         initrd,
                         cmdline,
@@ -820,8 +922,20 @@ impl Command {
                 }
             }
         };
+        let journal = match (self.replay, &args.record) {
+            (Some((then, journal)), _) => {
+                then.check(&recipe)?;
+                Some(journal)
+            }
+            (None, Some(path)) => {
+                recipe.note(&args.disks, &nics)?;
+                Some(recipe.record(path)?)
+            }
+            (None, None) => None,
+        };
         let watching = Watching::open(&args.watch, &booted)?;
         let mut config = MachineConfig::new(boot);
+        config.journal = journal;
         config.watch = watching.watch();
         config.sample = watching.sample();
         config.cpu = Cpu {

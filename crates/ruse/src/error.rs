@@ -25,6 +25,9 @@ pub enum HostError {
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// What cannot be recorded, or replayed.
+    #[error("{0}")]
+    Recording(String),
     /// The live view.
     #[error(transparent)]
     Tui(#[from] ruse_tui::TuiError),

@@ -13,6 +13,7 @@ mod host;
 mod linux;
 mod machines;
 mod net;
+mod record;
 mod share;
 mod size;
 mod ssd;
@@ -128,6 +129,7 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         outcome = machine.run();
         drop(raw);
     }
+    let outcome = outcome.and_then(|outcome| machine.end(outcome).map(|()| outcome));
     let watched = watching.finish(&machine);
     // What the guest printed last.
     drop(machine);

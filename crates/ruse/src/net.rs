@@ -28,6 +28,14 @@ pub struct NetArgs {
 }
 
 impl NetArgs {
+    /// No cards.
+    pub fn none() -> Self {
+        Self {
+            nets: Vec::new(),
+            forwards: Vec::new(),
+        }
+    }
+
     /// The cards; `live`: what comes from outside may matter.
     pub fn cards(&self, live: bool) -> Vec<NetSpec> {
         let default = NetSpec {

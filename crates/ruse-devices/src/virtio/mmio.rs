@@ -152,7 +152,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     }
 
     /// Whether a driver has set it up.
-    pub(crate) fn is_live(&self) -> bool {
+    pub fn is_live(&self) -> bool {
         const SET: u32 = status::DRIVER_OK | status::FEATURES_OK;
         const CLEAR: u32 = status::NEEDS_RESET | status::FAILED;
         self.status & (SET | CLEAR) == SET

@@ -1,0 +1,645 @@
+//! Recordings: everything that comes from outside while a guest runs under the virtual
+//! clock, and when; so that the same machine, given the same again, does the same, bit for
+//! bit.
+//!
+//! What comes from outside is what is typed, breaks, and frames of networks. It enters
+//! between rounds of the run loop, at a position: instructions retired, and the time. The
+//! machine's quanta are exact then ([`ruse_hart::Hart::run_exact`]), so that positions do
+//! not depend on how code was cut into blocks, or whether somebody watches.
+//!
+//! A recording is a header and then entries, each with its length and a checksum, so that
+//! one that was cut off is good up to there:
+//!
+//! | bytes | |
+//! |---|---|
+//! | 8 | `RUSEREC` and a version |
+//! | 4, 4, n | length and CRC-32 of what describes the machine, and that (the runner's) |
+//! | 4, 4, n | length and CRC-32 of an entry, and that (postcard); and so on |
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ruse_bus::Ram;
+use ruse_devices::backend::{Frame, Offload, Segments};
+use ruse_hart::Hart;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::board::Parts;
+use crate::console::Handle;
+use crate::gate::Gate;
+use crate::lock;
+use crate::run::Outcome;
+
+const MAGIC: &[u8; 7] = b"RUSEREC";
+/// Of the format. Recordings of others are refused.
+const VERSION: u8 = 1;
+/// The longest entry: a frame, and a bit.
+const LONGEST: u32 = 1 << 20;
+/// Instructions between two checks that a run is still the same.
+const CHECK: u64 = 50_000_000;
+
+/// Why a recording cannot be made or used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The host.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// It is no recording.
+    #[error("{}: no recording of Ruse's", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is of another version.
+    #[error("{}: a recording of format {found}, and this Ruse reads format {VERSION}; replay it with the Ruse that made it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u8,
+    },
+    /// It is damaged.
+    #[error("{}: damaged at offset {offset:#x}: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The machine did something else than when it was recorded.
+    #[error(
+        "{}: after {retired} instructions the machine does not do what was recorded ({what}): is it another Ruse, or were its files changed?",
+        path.display()
+    )]
+    Diverged {
+        /// The file.
+        path: PathBuf,
+        /// Instructions retired by then.
+        retired: u64,
+        /// How one knows.
+        what: &'static str,
+    },
+}
+
+/// When something comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Instructions retired by all harts.
+    pub retired: u64,
+    /// `mtime`.
+    pub ticks: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    /// The console device took these bytes.
+    Typed(Vec<u8>),
+    /// The serial port took a break.
+    Break,
+    /// A frame was offered to a card.
+    Frame {
+        card: u32,
+        bytes: Vec<u8>,
+        checksum: Option<(u16, u16)>,
+        segments: Option<(bool, u16, u16)>,
+        /// There was room for it.
+        given: bool,
+    },
+    /// What the harts were like.
+    Check(u32),
+    /// It was ended: by the guest with a code, or from outside. What the harts and
+    /// memory were like.
+    End { code: Option<u32>, state: u32 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    at: Position,
+    what: What,
+}
+
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + bytes.len());
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out.extend(crc32fast::hash(bytes).to_le_bytes());
+    out.extend(bytes);
+    out
+}
+
+/// A recording that is being made.
+pub struct Recorder {
+    out: Box<dyn Write + Send>,
+    path: PathBuf,
+    check: u64,
+    broken: bool,
+}
+
+impl Recorder {
+    /// Begins a recording of the machine that `header` describes, to be called `path` in
+    /// messages.
+    ///
+    /// # Errors
+    /// [`JournalError`] if it cannot be written.
+    pub fn new(
+        mut out: Box<dyn Write + Send>,
+        path: &Path,
+        header: &[u8],
+    ) -> Result<Self, JournalError> {
+        let mut start = MAGIC.to_vec();
+        start.push(VERSION);
+        start.extend(pack(header));
+        let written = out.write_all(&start).and_then(|()| out.flush());
+        written.map_err(|source| JournalError::Io {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            out,
+            path: path.into(),
+            check: CHECK,
+            broken: false,
+        })
+    }
+
+    fn put(&mut self, at: Position, what: What) {
+        if self.broken {
+            return;
+        }
+        let entry = postcard::to_allocvec(&Entry { at, what }).unwrap_or_default();
+        // Whatever comes next, this has been recorded.
+        let written = self.out.write_all(&pack(&entry));
+        if let Err(error) = written.and_then(|()| self.out.flush()) {
+            self.broken = true;
+            log::error!(
+                "{}: {error}; the recording ends here, the guest goes on",
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// A recording that is being followed.
+pub struct Player {
+    input: Box<dyn Read + Send>,
+    path: PathBuf,
+    offset: u64,
+    next: Option<Entry>,
+    /// It ends without an end.
+    cut: bool,
+}
+
+/// Reads a length, a checksum and what they are of; `None` at the end, or where it was
+/// cut off.
+fn unpack(input: &mut dyn Read, longest: u32) -> Result<Option<Vec<u8>>, Flaw> {
+    let mut head = [0; 8];
+    if !fill(input, &mut head)? {
+        return Ok(None);
+    }
+    let [a, b, c, d, e, f, g, h] = head;
+    let len = u32::from_le_bytes([a, b, c, d]);
+    if len > longest {
+        return Err(Flaw::Is("a length that cannot be"));
+    }
+    let mut bytes = vec![0; len as usize];
+    if !fill(input, &mut bytes)? {
+        return Ok(None);
+    }
+    match crc32fast::hash(&bytes) == u32::from_le_bytes([e, f, g, h]) {
+        true => Ok(Some(bytes)),
+        false => Err(Flaw::Is("the checksum is wrong")),
+    }
+}
+
+enum Flaw {
+    Io(io::Error),
+    Is(&'static str),
+}
+
+fn fill(input: &mut dyn Read, bytes: &mut [u8]) -> Result<bool, Flaw> {
+    match input.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(Flaw::Io(error)),
+    }
+}
+
+impl Player {
+    /// Opens a recording; also what its header says of the machine.
+    ///
+    /// # Errors
+    /// [`JournalError`] if it is none, of another version, or damaged.
+    pub fn new(
+        mut input: Box<dyn Read + Send>,
+        path: &Path,
+    ) -> Result<(Self, Vec<u8>), JournalError> {
+        let foreign = || JournalError::Foreign { path: path.into() };
+        let mut start = [0; 8];
+        match fill(&mut *input, &mut start) {
+            Ok(true) if start.starts_with(MAGIC) => {}
+            Err(Flaw::Io(source)) => {
+                return Err(JournalError::Io {
+                    path: path.into(),
+                    source,
+                });
+            }
+            _ => return Err(foreign()),
+        }
+        if start[7] != VERSION {
+            return Err(JournalError::Version {
+                path: path.into(),
+                found: start[7],
+            });
+        }
+        let mut player = Self {
+            input,
+            path: path.into(),
+            offset: 8,
+            next: None,
+            cut: false,
+        };
+        let header = player.block()?;
+        let header = header.ok_or_else(|| player.damaged("it ends within its header"))?;
+        player.advance()?;
+        Ok((player, header))
+    }
+
+    fn damaged(&self, what: &'static str) -> JournalError {
+        JournalError::Damaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            what,
+        }
+    }
+
+    fn block(&mut self) -> Result<Option<Vec<u8>>, JournalError> {
+        match unpack(&mut *self.input, LONGEST) {
+            Ok(block) => {
+                if let Some(block) = &block {
+                    self.offset += 8 + block.len() as u64;
+                }
+                Ok(block)
+            }
+            Err(Flaw::Is(what)) => Err(self.damaged(what)),
+            Err(Flaw::Io(source)) => Err(JournalError::Io {
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), JournalError> {
+        self.next = match self.block()? {
+            Some(bytes) => {
+                let entry = postcard::from_bytes(&bytes);
+                Some(entry.map_err(|_| self.damaged("an entry that makes no sense"))?)
+            }
+            None => {
+                self.cut = true;
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn diverged(&self, at: Position, what: &'static str) -> JournalError {
+        JournalError::Diverged {
+            path: self.path.clone(),
+            retired: at.retired,
+            what,
+        }
+    }
+}
+
+/// What a machine's inputs are recorded to, or come from.
+pub enum Journal {
+    /// They are recorded.
+    Record(Recorder),
+    /// They come from a recording, and nothing else comes in.
+    Replay(Player),
+}
+
+/// The state of harts in one number.
+fn state_of(harts: &mut [Hart]) -> crc32fast::Hasher {
+    use ruse_isa::csr;
+    const CSRS: [u16; 8] = [
+        csr::MSTATUS,
+        csr::SATP,
+        csr::SEPC,
+        csr::SCAUSE,
+        csr::MEPC,
+        csr::MCAUSE,
+        csr::STVAL,
+        csr::FCSR,
+    ];
+    let mut hash = crc32fast::Hasher::new();
+    for hart in harts {
+        let numbers = (0..32).flat_map(|n| [hart.x(n), hart.f(n)]);
+        let mut numbers: Vec<u64> = numbers.collect();
+        numbers.extend([hart.pc(), hart.privilege() as u64, hart.retired()]);
+        numbers.extend(CSRS.iter().filter_map(|number| hart.csr(*number)));
+        for number in numbers {
+            hash.update(&number.to_le_bytes());
+        }
+    }
+    hash
+}
+
+/// The same with memory.
+fn state_of_all(harts: &mut [Hart], ram: &Ram) -> u32 {
+    let mut hash = state_of(harts);
+    let mut page = vec![0; 4096];
+    for at in (ram.base()..ram.base() + ram.size()).step_by(page.len()) {
+        // Most of it was never touched.
+        if ram.read(at, &mut page).is_ok() && page.iter().any(|byte| *byte != 0) {
+            hash.update(&at.to_le_bytes());
+            hash.update(&page);
+        }
+    }
+    hash.finalize()
+}
+
+impl Journal {
+    /// Lets in what comes in at this position. How the run ends here, if the recording
+    /// says so.
+    pub(crate) fn exchange(
+        &mut self,
+        at: Position,
+        harts: &mut [Hart],
+        parts: &Parts,
+        handle: &Handle,
+        gates: &[Arc<Gate>],
+    ) -> Result<Option<Outcome>, JournalError> {
+        match self {
+            Self::Record(recorder) => {
+                recorder.exchange(at, harts, parts, handle, gates);
+                Ok(None)
+            }
+            Self::Replay(player) => {
+                // What somebody types now was not typed then.
+                handle.deliver(<[u8]>::len, || true);
+                for gate in gates {
+                    gate.send(|_| {});
+                }
+                player.exchange(at, harts, parts, gates)
+            }
+        }
+    }
+
+    /// Nobody has anything to do, and nothing is to come: what is wrong, if that is.
+    pub(crate) fn idle(&self, at: Position) -> Result<(), JournalError> {
+        match self {
+            Self::Record(_) => Ok(()),
+            Self::Replay(player) => Err(player.diverged(at, "it waits for what did not come")),
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn end(
+        &mut self,
+        at: Position,
+        harts: &mut [Hart],
+        ram: &Ram,
+        outcome: Outcome,
+    ) -> Result<(), JournalError> {
+        let code = match outcome {
+            Outcome::Off { code } => Some(code),
+            Outcome::Stopped => None,
+        };
+        let state = state_of_all(harts, ram);
+        match self {
+            Self::Record(recorder) => recorder.put(at, What::End { code, state }),
+            Self::Replay(player) => match &player.next {
+                Some(Entry {
+                    at: then,
+                    what:
+                        What::End {
+                            code: was,
+                            state: there,
+                        },
+                }) => {
+                    if *then != at || *was != code {
+                        return Err(player.diverged(at, "it ends otherwise"));
+                    }
+                    if *there != state {
+                        return Err(player.diverged(at, "registers or memory differ at the end"));
+                    }
+                }
+                // Somebody stopped it before, or it was cut off.
+                _ if code.is_none() => {}
+                _ => return Err(player.diverged(at, "it ends too early")),
+            },
+        }
+        Ok(())
+    }
+}
+
+impl Recorder {
+    fn exchange(
+        &mut self,
+        at: Position,
+        harts: &mut [Hart],
+        parts: &Parts,
+        handle: &Handle,
+        gates: &[Arc<Gate>],
+    ) {
+        if at.retired >= self.check {
+            self.check = (at.retired / CHECK + 1) * CHECK;
+            self.put(at, What::Check(state_of(harts).finalize()));
+        }
+        let mut taken = Vec::new();
+        handle.deliver(
+            |bytes| {
+                let len = lock(&parts.input).receive(bytes);
+                if len > 0 {
+                    taken.push(What::Typed(bytes[..len].to_vec()));
+                }
+                len
+            },
+            || false,
+        );
+        if taken.is_empty() {
+            let mut breaks = 0;
+            handle.deliver(
+                |_| 0,
+                || {
+                    let sent = breaks == 0 && lock(&parts.uart).receive_break();
+                    breaks += usize::from(sent);
+                    sent
+                },
+            );
+            taken.extend((0..breaks).map(|_| What::Break));
+        }
+        for (card, gate) in (0..).zip(gates) {
+            gate.exchange(|frame, given| {
+                let Offload { checksum, segments } = frame.offload;
+                taken.push(What::Frame {
+                    card,
+                    bytes: frame.bytes.clone(),
+                    checksum,
+                    segments: segments.map(|s: Segments| (s.v6, s.size, s.header)),
+                    given,
+                });
+            });
+        }
+        for what in taken {
+            self.put(at, what);
+        }
+    }
+}
+
+impl Player {
+    fn exchange(
+        &mut self,
+        at: Position,
+        harts: &mut [Hart],
+        parts: &Parts,
+        gates: &[Arc<Gate>],
+    ) -> Result<Option<Outcome>, JournalError> {
+        loop {
+            let Some(entry) = &self.next else {
+                log::warn!(
+                    "{}: the recording was cut off after about {} instructions",
+                    self.path.display(),
+                    at.retired
+                );
+                return Ok(Some(Outcome::Stopped));
+            };
+            if entry.at != at {
+                return match entry.at.retired < at.retired {
+                    true => Err(self.diverged(at, "it is past what was to come")),
+                    false => Ok(None),
+                };
+            }
+            match &entry.what {
+                What::Typed(bytes) => {
+                    if lock(&parts.input).receive(bytes) != bytes.len() {
+                        return Err(self.diverged(at, "it does not take what was typed"));
+                    }
+                }
+                What::Break => {
+                    if !lock(&parts.uart).receive_break() {
+                        return Err(self.diverged(at, "it does not take a break"));
+                    }
+                }
+                What::Frame {
+                    card,
+                    bytes,
+                    checksum,
+                    segments,
+                    given,
+                } => {
+                    let frame = Frame {
+                        bytes: bytes.clone(),
+                        offload: Offload {
+                            checksum: *checksum,
+                            segments: segments.map(|(v6, size, header)| Segments {
+                                v6,
+                                size,
+                                header,
+                            }),
+                        },
+                    };
+                    let gate = gates.get(*card as usize);
+                    if gate.is_none_or(|gate| gate.offer(frame) != *given) {
+                        return Err(self.diverged(at, "it does not take a frame as it did"));
+                    }
+                }
+                What::Check(state) => {
+                    if state_of(harts).finalize() != *state {
+                        return Err(self.diverged(at, "registers differ"));
+                    }
+                }
+                // The guest switches off by itself.
+                What::End { code: Some(_), .. } => return Ok(None),
+                What::End { code: None, .. } => return Ok(Some(Outcome::Stopped)),
+            }
+            self.advance()?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording() -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.push(VERSION);
+        bytes.extend(pack(b"header"));
+        for n in 0..3 {
+            let entry = Entry {
+                at: Position {
+                    retired: 100 * n,
+                    ticks: n,
+                },
+                what: What::Typed(vec![n as u8; 5]),
+            };
+            bytes.extend(pack(&postcard::to_allocvec(&entry).unwrap()));
+        }
+        bytes
+    }
+
+    fn open(bytes: Vec<u8>) -> Result<(Player, Vec<u8>), JournalError> {
+        Player::new(Box::new(io::Cursor::new(bytes)), Path::new("r"))
+    }
+
+    #[test]
+    fn a_recording_reads_as_it_was_written() {
+        let (mut player, header) = open(recording()).unwrap();
+        assert_eq!(header, b"header");
+        for n in 0..3 {
+            assert_eq!(player.next.as_ref().unwrap().at.ticks, n);
+            player.advance().unwrap();
+        }
+        assert!(player.next.is_none() && player.cut);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_good_up_to_there_and_what_is_damaged_says_where() {
+        let whole = recording();
+        for len in 0..whole.len() {
+            if let Ok((mut player, _)) = open(whole[..len].to_vec()) {
+                while player.next.is_some() {
+                    player.advance().unwrap();
+                }
+            }
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            let mut result = open(bytes).map(|(player, _)| player);
+            while let Ok(player) = &mut result
+                && player.next.is_some()
+            {
+                if let Err(error) = player.advance() {
+                    result = Err(error);
+                }
+            }
+            match result {
+                Err(error) => assert!(error.to_string().starts_with("r: "), "{error}"),
+                // A length that reaches behind the end is an end.
+                Ok(player) => assert!(player.cut),
+            }
+        }
+        let mut newer = whole;
+        newer[7] = 9;
+        let error = open(newer).err().unwrap().to_string();
+        assert!(error.contains("format 9"), "{error}");
+        assert!(
+            open(b"#!/bin/sh\n".to_vec())
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("no recording")
+        );
+    }
+}
