@@ -20,6 +20,7 @@ use crate::confine::Confine;
 use crate::disk::DiskArgs;
 use crate::error::HostError;
 use crate::explain::{DisasmArgs, ExplainArgs};
+use crate::gdb::Gdb;
 use crate::host::HostEntropy;
 use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
@@ -115,7 +116,7 @@ struct Cli {
 /// Options for machines only, by clap's names for them.
 const MACHINE_OPTIONS: &[&str] = &[
     "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb", "lies", "paused",
-    "shot", "profile", "record",
+    "shot", "profile", "record", "gdb",
 ];
 
 #[derive(Subcommand)]
@@ -312,6 +313,14 @@ struct MachineArgs {
     /// bit. Disks must be `,snapshot` or `,ro`
     #[arg(long, value_name = "FILE", conflicts_with = "dump_dtb")]
     record: Option<PathBuf>,
+
+    /// Have GDB debug the guest, which waits for it before its first instruction;
+    /// `monitor help` in GDB says what there is besides. Without ADDRESS at
+    /// 127.0.0.1:1234; else [HOST:]PORT or unix:PATH; with `,nowait` the guest runs
+    /// until somebody connects
+    #[arg(long, value_name = "ADDRESS[,nowait]", num_args = 0..=1, require_equals = true,
+        conflicts_with_all = ["lies", "record", "dump_dtb"])]
+    gdb: Option<Option<Gdb>>,
 
     #[command(flatten)]
     watch: WatchArgs,
@@ -733,6 +742,11 @@ impl Command {
             return Ok(None);
         }
         Presence::new(name, log.as_deref()).map(Some)
+    }
+
+    /// Where a debugger is to connect, if one may.
+    pub fn gdb(&self) -> Option<Gdb> {
+        self.machine.gdb.clone().map(Option::unwrap_or_default)
     }
 
     /// What a machine needs of the host once its files are open.

@@ -31,6 +31,9 @@ pub enum HostError {
     /// The live view.
     #[error(transparent)]
     Tui(#[from] ruse_tui::TuiError),
+    /// A debugger's way in.
+    #[error(transparent)]
+    Gdb(#[from] ruse_gdb::ListenError),
     /// A network.
     #[error(transparent)]
     Net(#[from] ruse_net::NetError),

@@ -9,6 +9,7 @@ mod error;
 mod escape;
 mod exit;
 mod explain;
+mod gdb;
 mod host;
 mod linux;
 mod machines;
@@ -86,6 +87,11 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         machines::leave();
     }
     let presence = command.presence()?;
+    // Before this process gives up what listening takes.
+    let gdb = match command.gdb() {
+        Some(gdb) if dump_dtb.is_none() => Some(gdb.open()?),
+        _ => None,
+    };
     let console = |screen| -> Box<dyn ConsoleOut> {
         match (&presence, screen) {
             (None, None) => Box::new(Stdout::default()),
@@ -126,7 +132,13 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         if background {
             machines::ready();
         }
-        outcome = machine.run();
+        outcome = match gdb {
+            Some(gdb) => {
+                gdb.announce("VMLINUX");
+                gdb.serve(&mut machine)
+            }
+            None => machine.run(),
+        };
         drop(raw);
     }
     let outcome = outcome.and_then(|outcome| machine.end(outcome).map(|()| outcome));

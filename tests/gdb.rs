@@ -1,0 +1,247 @@
+//! Guests that GDB debugs, by GDB itself.
+#![cfg(unix)]
+
+mod talk;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use talk::{package, rom, ruse};
+
+const GDB: &str = "/usr/bin/gdb-multiarch";
+const STOPPED: i32 = 130;
+
+/// A guest that waits for its debugger.
+struct Guest {
+    child: Child,
+    errors: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Guest {
+    fn start(args: &[&str]) -> Self {
+        let mut child = ruse(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        let address = line
+            .split_once("target remote ")
+            .and_then(|(_, rest)| rest.split_once('\''))
+            .unwrap_or_else(|| panic!("{line}"));
+        Self {
+            child,
+            errors,
+            address: address.0.into(),
+        }
+    }
+
+    /// What GDB says, told these commands.
+    fn gdb(&self, commands: &[&str]) -> String {
+        let mut gdb = Command::new(GDB);
+        gdb.args(["-nx", "-q", "-batch", "-ex", "set pagination off"]);
+        gdb.args(["-ex", "set confirm off", "-ex", "set remotetimeout 60"]);
+        gdb.args(["-ex", "set architecture riscv:rv64"]);
+        let connect = format!("target remote {}", self.address);
+        for command in [connect.as_str()].iter().chain(commands) {
+            gdb.args(["-ex", command]);
+        }
+        let out = gdb.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    }
+
+    /// Its exit code, output and errors.
+    fn end(mut self) -> (i32, String, String) {
+        let (mut output, mut errors) = (String::new(), String::new());
+        let stdout = self.child.stdout.as_mut().unwrap();
+        stdout.read_to_string(&mut output).unwrap();
+        self.errors.read_to_string(&mut errors).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap();
+        (code, output, errors)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// That all of these come in this order.
+#[track_caller]
+fn in_order(text: &str, wanted: &[&str]) {
+    let mut rest = text;
+    for want in wanted {
+        match rest.split_once(want) {
+            Some((_, after)) => rest = after,
+            None => panic!("no {want:?} (any more) in\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_bare_metal_program_is_debugged() {
+    if package(GDB).is_none() {
+        return;
+    }
+    let hello = rom("hello/hello-rv64.elf");
+    let guest = Guest::start(&["--gdb=127.0.0.1:0", "--harts", "2", &hello]);
+    let said = guest.gdb(&[
+        &format!("file {hello}"),
+        "info threads",
+        "x/i $pc",
+        "print $priv",
+        "break *0x80000000",
+        "continue",
+        "info registers pc",
+        "stepi",
+        "info registers pc",
+        "print/x $mhartid",
+        "set $t6 = 0x1234",
+        "print/x $t6",
+        "set $ft3 = 1.5",
+        "print $ft3.double",
+        "set var *(int*)0x80001000 = 77",
+        "print *(int*)0x80001000",
+        "print *(int*)0x10",
+        "monitor csr misa",
+        "monitor devices",
+        "monitor phys 0x80001000 4",
+        "delete",
+        "continue",
+    ]);
+    in_order(
+        &said,
+        &[
+            "hart 0, M-mode",
+            "hart 1, M-mode",
+            "=> 0x1000:",
+            "[Machine]",
+            "Breakpoint 1, ",
+            "0x80000000",
+            "0x8000000",
+            "= 0x",
+            "$3 = 0x1234",
+            "$4 = 1.5",
+            "$5 = 77",
+            "Cannot access memory at address 0x10",
+            "misa (0x301",
+            "uart0, interrupt 10",
+            "0x80001000: 4d 00 00 00",
+            "exited normally]",
+        ],
+    );
+    let (code, output, errors) = guest.end();
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(output.contains("hello from RV64"), "{output}");
+}
+
+#[test]
+fn a_kernel_is_debugged() {
+    if package(GDB).is_none() {
+        return;
+    }
+    let Some(kernel) = package(&rom("debian/out/Image")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let socket = format!("--gdb=unix:{}", dir.path().join("gdb").display());
+    let args = [
+        "boot", &socket, "--harts", "2", "--memory", "256M", "--kernel", &kernel,
+    ];
+    let guest = Guest::start(&args);
+    let said = guest.gdb(&[
+        "info registers pc",
+        "hbreak *0x80200002",
+        "continue",
+        // It goes to its virtual address by a page fault.
+        "monitor catch 12",
+        "continue",
+        "print $pc > 0xffffffff00000000",
+        "print $satp != 0",
+        "monitor catch",
+        "monitor walk 0xffffffff80000000",
+        "info threads",
+        "set $at = $pc",
+        "stepi",
+        "stepi",
+        "hbreak *$pc",
+        "set $here = $pc",
+        "print $pc - $at < 16",
+        "watch *(long*)($sp - 16)",
+        "x/2gx $sp - 16",
+        "monitor info harts",
+        "monitor irq",
+        "kill",
+    ]);
+    in_order(
+        &said,
+        &[
+            "pc             0x80200000",
+            "Hardware assisted breakpoint 1",
+            "Breakpoint 1, 0x0000000080200002",
+            "these stop: ",
+            "Program received signal SIGTRAP",
+            "$1 = 1",
+            "$2 = 1",
+            "exceptions do not stop",
+            "level 2",
+            "is guest-physical 0x80",
+            "hart 0, S-mode",
+            "hart 1, M-mode, waits",
+            "$3 = 1",
+            "hart 1 (thread 2): M-mode, waits",
+            "hart 0  mip",
+        ],
+    );
+    let (code, ..) = guest.end();
+    assert_eq!(code, STOPPED);
+}
+
+/// Whatever comes over the wire, the guest waits for somebody who knows the protocol.
+#[test]
+fn garbage_is_survived() {
+    let hello = rom("hello/hello-rv64.elf");
+    let guest = Guest::start(&["--gdb=:0", &hello]);
+    let address = format!("127.0.0.1{}", guest.address);
+    let huge = [b"$".as_slice(), &[b'x'; 100_000]].concat();
+    let garbage: [&[u8]; 9] = [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00\xff\x03\x03$$$###",
+        b"$m80000000,ffffffffffffffff#00",
+        b"$vCont;s:zz#5e",
+        b"$Hgffffffffffffffffffff#00",
+        b"$P99999=#ff",
+        b"$qXfer:features:read:target.xml:ffffffffffffffff,ffffffffffffffff#00",
+        &huge,
+    ];
+    for bytes in garbage {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        // It may hang up on us before it has heard all.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said);
+    }
+    // By hand: go on to the end ("c", checksum 0x63).
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"+$c#63").unwrap();
+    let mut said = String::new();
+    let _ = stream.read_to_string(&mut said);
+    assert!(said.contains("$W00#b7"), "{said}");
+    let (code, output, errors) = guest.end();
+    assert_eq!(code, 0, "{errors}");
+    assert!(output.contains("hello from RV64"), "{output}");
+    assert!(
+        errors.contains("the connection is lost; the guest waits for another"),
+        "{errors}"
+    );
+    assert!(!errors.contains("panicked"), "{errors}");
+}
