@@ -108,8 +108,14 @@ fn what_does_not_fit_is_refused() {
     let out = folder.path().join("x.rec");
     let monitor = rom("monitor/monitor.elf");
     let tries: [(&[&str], &str); 2] = [
-        (&["--disk", disk.to_str().unwrap()], "add `,snapshot` or `,ro`"),
-        (&["--share", folder.path().to_str().unwrap()], "cannot be recorded"),
+        (
+            &["--disk", disk.to_str().unwrap()],
+            "add `,snapshot` or `,ro`",
+        ),
+        (
+            &["--share", folder.path().to_str().unwrap()],
+            "cannot be recorded",
+        ),
     ];
     for (args, words) in tries {
         let line = [&["--record", out.to_str().unwrap()], args, &[&monitor]].concat();
