@@ -174,8 +174,8 @@ pub fn run(lesson: &Lesson, source: &str) -> Result<Seen, TourError> {
     let mut teller = Teller::new(scene);
     let lies = events.iter().map(|event| teller.tell(event));
     let wanted = |lie: &Lie| {
-        let has = |word: &&str| lie.guest.contains(*word);
-        lesson.words.is_empty() || lesson.words.iter().any(|word| has(&word))
+        let has = |word: &str| lie.guest.contains(word);
+        lesson.words.is_empty() || lesson.words.iter().any(|word| has(word))
     };
     let output = std::mem::take(&mut *screen.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Seen {

@@ -26,6 +26,7 @@ use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
 use crate::net::NetArgs;
 use crate::record::{self, Booted, Recipe, ReplayArgs};
+use crate::tour::TourArgs;
 use crate::watch::{WatchArgs, Watching};
 use crate::{exit, share, size, ssd};
 
@@ -39,7 +40,8 @@ const EPOCH_NANOS: u64 = 1_767_225_600_000_000_000;
 
 const EXAMPLES: &str = "\
 Examples:
-  ruse                            a monitor with a 50 GB SSD; type `help`
+  ruse                            a tour in seven lessons
+  ruse monitor                    a small program with a 50 GB SSD; type `help`
   ruse hello.elf                  a bare-metal program, 32 or 64 bits
   ruse ./hello World              a static riscv64 Linux program
   ruse --root debian:ro bash -c 'uname -a'
@@ -127,6 +129,10 @@ enum Verb {
     /// Start machines that files describe
     #[command(after_help = UP_HELP)]
     Up(UpArgs),
+    /// Seven short lessons on how a machine is faked (what `ruse` alone does)
+    Tour(TourArgs),
+    /// A small program alone on a machine with a 50 GB SSD; type `help`
+    Monitor(Box<MachineArgs>),
     /// Do a recorded run again
     Replay(Box<ReplayArgs>),
     /// Make, describe, check and convert disk images
@@ -405,6 +411,8 @@ pub struct Program {
 
 /// What there is to do.
 pub enum Task {
+    /// Show the tour.
+    Tour(TourArgs),
     /// Run a Linux program.
     Program(Box<Program>),
     /// Do something with disk images.
@@ -420,6 +428,8 @@ pub enum Task {
 }
 
 enum What {
+    /// The tour.
+    Tour(TourArgs),
     /// A recording.
     Replay(PathBuf),
     /// Bits are to be explained.
@@ -533,6 +543,10 @@ fn command(
     let (what, mut machine) = match cli.verb {
         None => match cli.program.first() {
             None => match linux {
+                // Who wants a machine says something about it.
+                None if machine.is_none() && !cli.machine.watch.is_given() && shares.is_empty() => {
+                    (What::Tour(TourArgs::default()), cli.machine)
+                }
                 None => (What::Monitor, cli.machine),
                 Some(option) => return Err(misplaced(option, "Linux programs; name one")),
             },
@@ -568,6 +582,8 @@ fn command(
                 (What::Bare(path.into()), cli.machine)
             }
         },
+        Some(Verb::Tour(args)) => (What::Tour(args), cli.machine),
+        Some(Verb::Monitor(machine)) => (What::Monitor, *machine),
         Some(Verb::Replay(args)) => {
             let mut machine = cli.machine;
             machine.clock = Clock::Virtual;
@@ -719,6 +735,7 @@ impl Command {
     /// What is to be done, by who is to do it.
     pub fn task(self) -> Task {
         match self.what {
+            What::Tour(args) => Task::Tour(args),
             What::Program(program) => Task::Program(program),
             What::Disk(args) => Task::Disk(args),
             What::Explain(args) => Task::Explain(args),
@@ -876,6 +893,7 @@ impl Command {
             What::Monitor
             | What::Program(..)
             | What::Replay(_)
+            | What::Tour(_)
             | What::Manage(_)
             | What::Disk(_)
             | What::Explain(_)
@@ -1037,7 +1055,9 @@ mod tests {
             let line = line.split(' ').map(OsString::from);
             read(line).map(|command| command.what)
         };
-        assert!(matches!(parse("ruse"), Ok(What::Monitor)));
+        assert!(matches!(parse("ruse"), Ok(What::Tour(_))));
+        assert!(matches!(parse("ruse -m 64M"), Ok(What::Monitor)));
+        assert!(matches!(parse("ruse monitor"), Ok(What::Monitor)));
         assert!(matches!(parse("ruse -m 64M a.elf"), Ok(What::Bare(_))));
         assert!(parse("ruse a.elf -m 64M").is_err());
         assert!(parse("ruse boot").is_err());

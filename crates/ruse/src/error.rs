@@ -28,6 +28,9 @@ pub enum HostError {
     /// What cannot be recorded, or replayed.
     #[error("{0}")]
     Recording(String),
+    /// A lesson.
+    #[error(transparent)]
+    Tour(#[from] ruse_tour::run::TourError),
     /// The live view.
     #[error(transparent)]
     Tui(#[from] ruse_tui::TuiError),

@@ -19,6 +19,7 @@ mod share;
 mod size;
 mod ssd;
 mod terminal;
+mod tour;
 mod watch;
 
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
         Task::Disk(args) => disk::run(args),
         Task::Explain(args) => Ok(explain::explain(args)),
         Task::Disasm(args) => explain::disasm(args),
+        Task::Tour(args) => tour::run(&args),
         Task::Manage(manage) => manage.run(machine),
         Task::Machine(command) => machine(*command),
     }

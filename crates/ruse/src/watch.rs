@@ -79,6 +79,13 @@ pub struct WatchArgs {
     pub symbols: Vec<PathBuf>,
 }
 
+impl WatchArgs {
+    /// Whether anything is to be watched.
+    pub fn is_given(&self) -> bool {
+        self.trace.is_some() || self.lies || self.stats || self.profile.is_some()
+    }
+}
+
 /// Standard error, as a terminal that may be raw needs it.
 struct Stderr;
 

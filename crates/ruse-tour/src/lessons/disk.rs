@@ -1,3 +1,5 @@
+//! The lesson `disk`.
+
 use ruse_event::Class;
 
 use super::{Lesson, Scene};
@@ -7,7 +9,7 @@ pub(super) const LESSON: Lesson = Lesson {
     title: "A disk: a 50 GB SSD in a file of a few kilobytes",
     text: "\
 A disk is too slow to be waited for. So the guest writes down what it wants in its own memory, \
-in a form that both sides know (virtio: a *descriptor* for each piece, a ring of those that are \
+in a form that both sides know (virtio: a descriptor for each piece, a ring of those that are \
 available, a ring of those that have been used), rings a doorbell, and the disk reads and writes \
 the guest's memory by itself. That is DMA.
 

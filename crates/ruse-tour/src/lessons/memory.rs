@@ -1,3 +1,5 @@
+//! The lesson `memory`.
+
 use ruse_event::Class;
 
 use super::{Lesson, Scene};

@@ -1,3 +1,5 @@
+//! The lesson `network`.
+
 use ruse_event::Class;
 
 use super::{Lesson, Scene};

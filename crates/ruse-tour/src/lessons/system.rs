@@ -1,3 +1,5 @@
+//! The lesson `system`.
+
 use ruse_event::Class;
 
 use super::{Lesson, Scene};
