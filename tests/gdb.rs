@@ -243,3 +243,87 @@ fn garbage_is_survived() {
     );
     assert!(!errors.contains("panicked"), "{errors}");
 }
+
+#[test]
+fn a_linux_program_is_debugged() {
+    const CC: &str = "/usr/bin/riscv64-linux-gnu-gcc";
+    const SOURCE: &str = r#"
+#include <stdio.h>
+int total;
+static int add(int n) { int before = total; total += n; return before; }
+int main(int argc, char **argv) {
+    for (int i = 1; i <= 3; i++) add(i);
+    printf("total %d of %d\n", total, argc);
+    if (argc > 2) *(volatile int *)16 = 1;
+    return 7;
+}
+"#;
+    if package(GDB).is_none() || package(CC).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (source, program) = (dir.path().join("p.c"), dir.path().join("p"));
+    std::fs::write(&source, SOURCE).unwrap();
+    let made = Command::new(CC)
+        .args(["-g", "-O0", "-static", "-o"])
+        .args([&program, &source])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let program = program.to_str().unwrap();
+    let symbols = format!("file {program}");
+
+    let guest = Guest::start(&["--gdb=127.0.0.1:0", program, "one"]);
+    let said = guest.gdb(&[
+        &symbols,
+        "break main",
+        "continue",
+        "print argc",
+        "info threads",
+        "break add",
+        "continue",
+        "print n",
+        "backtrace 2",
+        "watch total",
+        "continue",
+        "print total",
+        "delete",
+        "finish",
+        "set var total = 40",
+        "stepi",
+        "continue",
+    ]);
+    in_order(
+        &said,
+        &[
+            "Breakpoint 1, main",
+            "$1 = 2",
+            "thread",
+            "Breakpoint 2, add",
+            "$2 = 1",
+            "in main",
+            "watchpoint 3: total",
+            "Old value = 0",
+            "New value = 1",
+            "$3 = 1",
+            "Value returned is",
+            "exited with code 07",
+        ],
+    );
+    let (code, output, _) = guest.end();
+    assert_eq!((code, output.as_str()), (7, "total 45 of 2\n"));
+
+    // A fault is told of where it happens, before the signal.
+    let guest = Guest::start(&["--gdb=127.0.0.1:0", program, "one", "two"]);
+    let said = guest.gdb(&[&symbols, "continue", "info line", "continue"]);
+    in_order(
+        &said,
+        &[
+            "SIGSEGV",
+            "main (argc=3",
+            "Line 8",
+            "terminated with signal SIGSEGV",
+        ],
+    );
+    assert_eq!(guest.end().0, 128 + 11);
+}

@@ -15,6 +15,7 @@ pub mod arch;
 mod guest;
 mod listen;
 mod monitor;
+mod program;
 mod server;
 mod system;
 mod target;

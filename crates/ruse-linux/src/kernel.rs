@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ruse_event::{Class, Origin, What};
 use ruse_hart::{Cause, Exit as HartExit, Trap};
 
 use crate::config::Config;
+use crate::debug::{ATTENTION, Debug, DebugStop};
 use crate::errno::Errno;
 use crate::error::LinuxError;
 use crate::fs::Vfs;
@@ -46,7 +49,7 @@ pub enum Outcome {
 
 /// A Linux program about to run, and what it brings forth.
 pub struct Linux {
-    kernel: Kernel,
+    pub(crate) kernel: Kernel,
 }
 
 impl Linux {
@@ -117,6 +120,10 @@ pub(crate) struct Kernel {
     pub tracer: crate::strace::Tracer,
     /// Threads that were made since the start.
     pub forks: u64,
+    /// A debugger wants the program to stop.
+    pub interrupt: Arc<AtomicBool>,
+    /// What a debugger wants, if there is one.
+    pub debug: Option<Box<Debug>>,
     pub started: Duration,
     pub outcome: Option<Outcome>,
 }
@@ -151,6 +158,8 @@ impl Kernel {
             yielded: false,
             tracer,
             forks: 0,
+            interrupt: Arc::default(),
+            debug: None,
             started,
             outcome: None,
         })
@@ -261,23 +270,31 @@ impl Kernel {
 
     fn run(&mut self) -> Result<Outcome, LinuxError> {
         loop {
-            let now = self.now();
-            self.charge(now);
-            self.limits_reached(now);
-            if let Some(outcome) = self.outcome {
+            if let Some(outcome) = self.round()? {
                 return Ok(outcome);
             }
-            self.hub.pump();
-            self.host_signals();
-            tty::deferred(self);
-            self.expire(now);
-            self.try_waiting();
-            match self.sched.pop() {
-                Some(tid) => self.turn(tid, now),
-                None if self.outcome.is_some() => {}
-                None => self.idle()?,
-            }
         }
+    }
+
+    /// One thread's turn, or a wait; how the program ended, if it has.
+    pub(crate) fn round(&mut self) -> Result<Option<Outcome>, LinuxError> {
+        let now = self.now();
+        self.charge(now);
+        self.limits_reached(now);
+        if self.outcome.is_some() {
+            return Ok(self.outcome);
+        }
+        self.hub.pump();
+        self.host_signals();
+        tty::deferred(self);
+        self.expire(now);
+        self.try_waiting();
+        match self.sched.pop() {
+            Some(tid) => self.turn(tid, now),
+            None if self.outcome.is_some() => {}
+            None => self.idle()?,
+        }
+        Ok(None)
     }
 
     /// The thread whose turn it was used host time.
@@ -313,20 +330,27 @@ impl Kernel {
             if !matches!(thread.state, State::Ready) {
                 return;
             }
+            let others = |debug: &Debug| debug.alone && debug.step != Some(tid);
+            if self.debug.as_deref().is_some_and(others) {
+                break;
+            }
             let mm = Rc::clone(&thread.mm);
             self.load_into(tid, &mm);
-            let (exit, ran) = {
-                let hart = &mut mm.borrow_mut().hart;
-                let before = hart.retired();
-                let exit = hart.run(left as u64);
-                (exit, hart.retired().wrapping_sub(before))
+            let before = mm.borrow().hart.retired();
+            let exit = match self.debug {
+                None => Some(mm.borrow_mut().hart.run(left as u64)),
+                Some(_) => self.debugged(tid, left as u64),
             };
+            let ran = mm.borrow().hart.retired().wrapping_sub(before);
             left -= ran as i64;
             self.retired += ran;
             self.sched.ran(ran);
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.retired += ran;
             }
+            let Some(exit) = exit else {
+                break;
+            };
             match exit {
                 HartExit::Trap(trap) if trap.cause == Cause::EcallFromUser => {
                     let (number, args) = {
@@ -347,6 +371,13 @@ impl Kernel {
             }
             if self.outcome.is_some() {
                 return;
+            }
+            if self
+                .debug
+                .as_ref()
+                .is_some_and(|debug| debug.stop.is_some())
+            {
+                break;
             }
         }
         // It used up its turn, or yields.
@@ -399,6 +430,9 @@ impl Kernel {
         let mm = Rc::clone(&thread.mm);
         let fault = mm.borrow_mut().fault(trap);
         if let Err(info) = fault {
+            if let Some(debug) = &mut self.debug {
+                debug.stop = Some(DebugStop::Signal(tid, info.signal));
+            }
             signal::force(self, tid, info);
         }
     }
@@ -638,7 +672,11 @@ impl Kernel {
             .flatten()
             .min();
         let now = self.now();
-        self.hub.wait(next.map(|at| at.saturating_sub(now)));
+        let mut wait = next.map(|at| at.saturating_sub(now));
+        if self.debug.is_some() {
+            wait = Some(wait.map_or(ATTENTION, |wait| wait.min(ATTENTION)));
+        }
+        self.hub.wait(wait);
         Ok(())
     }
 

@@ -23,6 +23,7 @@
 
 mod abi;
 mod config;
+mod debug;
 mod errno;
 mod error;
 mod exec;
@@ -49,6 +50,7 @@ mod timer;
 mod wait;
 
 pub use config::{Config, Limits, Share, Stdio};
+pub use debug::DebugStop;
 pub use error::LinuxError;
 pub use host::{Host, StdHost};
 pub use kernel::{Linux, Outcome};

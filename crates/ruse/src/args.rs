@@ -118,7 +118,7 @@ struct Cli {
 /// Options for machines only, by clap's names for them.
 const MACHINE_OPTIONS: &[&str] = &[
     "memory", "disks", "harts", "clock", "console", "svadu", "rv32", "dump_dtb", "lies", "paused",
-    "shot", "profile", "record", "gdb",
+    "shot", "profile", "record",
 ];
 
 #[derive(Subcommand)]
@@ -322,7 +322,7 @@ struct MachineArgs {
 
     /// Have GDB debug the guest, which waits for it before its first instruction;
     /// `monitor help` in GDB says what there is besides. Without ADDRESS at
-    /// 127.0.0.1:1234; else [HOST:]PORT or unix:PATH; with `,nowait` the guest runs
+    /// 127.0.0.1:1234; else `[HOST:]PORT` or `unix:PATH`; with `,nowait` the guest runs
     /// until somebody connects
     #[arg(long, value_name = "ADDRESS[,nowait]", num_args = 0..=1, require_equals = true,
         conflicts_with_all = ["lies", "record", "dump_dtb"])]
@@ -403,6 +403,8 @@ pub struct Program {
     pub options: LinuxArgs,
     /// How it is watched.
     pub watch: WatchArgs,
+    /// Where a debugger connects.
+    pub gdb: Option<Gdb>,
     /// What it sees of the host.
     pub shares: Vec<OsString>,
     /// Its path and arguments.
@@ -557,6 +559,7 @@ fn command(
                     let program = Program {
                         options,
                         watch: cli.machine.watch.clone(),
+                        gdb: cli.machine.gdb.clone().map(Option::unwrap_or_default),
                         shares: std::mem::take(&mut shares),
                         command: cli.program,
                     };

@@ -13,6 +13,7 @@ use ruse_linux::{Config, Limits, Linux, Outcome, Share, StdHost};
 use crate::args::Program;
 use crate::confine::Confine;
 use crate::error::HostError;
+use crate::gdb::Gdb;
 use crate::watch::Watching;
 use crate::{exit, size};
 
@@ -279,9 +280,13 @@ pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
     let Program {
         options: args,
         watch,
+        gdb,
         shares,
         command,
     } = program;
+    // Before this process gives up what listening takes.
+    let gdb = gdb.map(Gdb::open).transpose()?;
+    let name = command.first().cloned().unwrap_or_default();
     let program = command.first().map(Path::new);
     let watching = Watching::open(&watch, &program.into_iter().collect::<Vec<_>>())?;
     let start = Instant::now();
@@ -320,7 +325,13 @@ pub fn run(program: Program, confine: Confine) -> Result<ExitCode, HostError> {
         .extend(linux.private_dir().parent().map(Path::to_owned));
     confine.files(&needs)?;
     confine.calls(&needs)?;
-    let outcome = linux.run()?;
+    let outcome = match gdb {
+        Some(gdb) => {
+            gdb.announce(&name.to_string_lossy());
+            gdb.serve(&mut linux)?
+        }
+        None => linux.run()?,
+    };
     if let Outcome::Limit(which) = outcome {
         eprintln!("ruse: {}", over(which, &limits));
     }
