@@ -1,5 +1,5 @@
 //! Seven lessons on how a machine is faked. Each has guest code that one can read
-//! ([`lessons`]), is assembled ([`asm`]) and run on a real machine ([`run`]), shows what the
+//! ([`LESSONS`]), is assembled ([`asm`]) and run on a real machine ([`run`]), shows what the
 //! guest believes next to what the host did, and lets something be changed. The same as
 //! pages is in [`pages`].
 

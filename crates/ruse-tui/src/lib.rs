@@ -2,7 +2,7 @@
 //! the other, what the guest believes next to what the host did; and behind that all
 //! that can be looked at: registers, page tables, devices, disks, connections.
 //!
-//! [`run`] takes a machine over: it runs on a thread of its own ([`control`]), and
+//! [`run`] takes a machine over: it runs on a thread of its own, and
 //! stands still for a moment whenever something is to be looked at. What happens comes
 //! through a [`Feed`], which forgets the oldest events rather than hold the guest up.
 
