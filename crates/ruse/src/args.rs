@@ -16,6 +16,7 @@ use ruse_machine::{
 use ruse_share::ShareSpec;
 use ruse_tui::Screen;
 
+use crate::bench::{self, BenchArgs};
 use crate::confine::Confine;
 use crate::disk::DiskArgs;
 use crate::error::HostError;
@@ -54,6 +55,7 @@ Examples:
   ruse ps; ruse console a; ruse stop a b
   ruse explain 0x00c58533         what an instruction's bits mean
   ruse explain csr mstatus=0xa00006820
+  ruse bench --quick              what a virtual machine costs here
 
 Keys, when standard input is a terminal:
   Ctrl-A X leaves, Ctrl-A B sends a break (SysRq), Ctrl-A A sends a Ctrl-A,
@@ -151,6 +153,9 @@ enum Verb {
     Explain(ExplainArgs),
     /// List the code of an ELF file
     Disasm(DisasmArgs),
+    /// Measure what a virtual machine costs here
+    #[command(after_help = bench::HELP)]
+    Bench(Box<BenchArgs>),
 }
 
 const UP_HELP: &str = "\
@@ -419,6 +424,8 @@ pub enum Task {
     Program(Box<Program>),
     /// Do something with disk images.
     Disk(DiskArgs),
+    /// Measure what machines cost.
+    Bench(Box<BenchArgs>),
     /// Explain bits.
     Explain(ExplainArgs),
     /// List a program.
@@ -434,6 +441,8 @@ enum What {
     Tour(TourArgs),
     /// A recording.
     Replay(PathBuf),
+    /// Costs are to be measured.
+    Bench(Box<BenchArgs>),
     /// Bits are to be explained.
     Explain(ExplainArgs),
     /// A program is to be listed.
@@ -593,6 +602,7 @@ fn command(
             machine.watch = args.watch;
             (What::Replay(args.recording), machine)
         }
+        Some(Verb::Bench(args)) => (What::Bench(args), cli.machine),
         Some(Verb::Explain(args)) => (What::Explain(args), cli.machine),
         Some(Verb::Disasm(args)) => (What::Disasm(args), cli.machine),
         Some(Verb::Boot(boot)) => {
@@ -741,6 +751,7 @@ impl Command {
             What::Tour(args) => Task::Tour(args),
             What::Program(program) => Task::Program(program),
             What::Disk(args) => Task::Disk(args),
+            What::Bench(args) => Task::Bench(args),
             What::Explain(args) => Task::Explain(args),
             What::Disasm(args) => Task::Disasm(args),
             What::Manage(manage) => Task::Manage(manage),
@@ -899,6 +910,7 @@ impl Command {
             | What::Tour(_)
             | What::Manage(_)
             | What::Disk(_)
+            | What::Bench(_)
             | What::Explain(_)
             | What::Disasm(_) => {
                 recipe.bare = Some(None);

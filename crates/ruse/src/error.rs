@@ -22,6 +22,12 @@ pub enum HostError {
     /// A directory to share.
     #[error(transparent)]
     Share(#[from] ruse_share::ShareError),
+    /// A measurement.
+    #[error(transparent)]
+    Bench(#[from] ruse_bench::BenchError),
+    /// Where this program is.
+    #[error("cannot find out where this program is, to run it again: {0}")]
+    OwnPath(io::Error),
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),

@@ -2,6 +2,7 @@
 //! made by `ruse-machine`, Linux programs are run by `ruse-linux`.
 
 mod args;
+mod bench;
 mod confine;
 mod console;
 mod disk;
@@ -73,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
     match command.task() {
         Task::Program(program) => linux::run(*program, confine),
         Task::Disk(args) => disk::run(args),
+        Task::Bench(args) => bench::run(*args),
         Task::Explain(args) => Ok(explain::explain(args)),
         Task::Disasm(args) => explain::disasm(args),
         Task::Tour(args) => tour::run(&args),
