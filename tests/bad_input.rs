@@ -372,7 +372,7 @@ fn linux_programs() {
 fn nowhere_for_the_ssd() {
     let bench = Bench::new();
     let home = bench.file("home", "a file, not a directory");
-    bench.fails(&[], HOST, &[&home]);
+    bench.fails(&["monitor"], HOST, &[&home]);
 }
 
 #[test]

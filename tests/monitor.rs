@@ -10,7 +10,7 @@ const PROMPT: &str = "ruse> ";
 
 /// The monitor, whose SSD is in `home`.
 fn monitor(home: &Path, args: &[&str]) -> Talk {
-    let mut command = ruse(args);
+    let mut command = ruse(&[&["monitor"], args].concat());
     command.env("RUSE_HOME", home);
     let mut talk = Talk::start(command);
     talk.expect("The ruse monitor");
@@ -252,7 +252,7 @@ fn cpu_time(id: u32) -> Option<u64> {
 fn without_room_on_the_host_the_guest_waits_and_loses_nothing() {
     let home = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=64k none \"$RUSE_HOME\" &&
-        head -c 40960 /dev/zero > \"$RUSE_HOME/filler\" && exec \"$0\"";
+        head -c 40960 /dev/zero > \"$RUSE_HOME/filler\" && exec \"$0\" monitor";
     let mut command = std::process::Command::new("unshare");
     command
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
