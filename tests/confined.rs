@@ -9,7 +9,7 @@ use talk::{Talk, ruse};
 
 /// A machine that waits for what is typed.
 fn monitor(home: &Path, args: &[&str]) -> Talk {
-    let mut command = ruse(args);
+    let mut command = ruse(&[&["monitor"], args].concat());
     command.env("RUSE_HOME", home);
     let mut talk = Talk::start(command);
     talk.expect("ruse> ");
