@@ -149,6 +149,8 @@ pub(crate) struct App {
     control: Control,
     looked: Instant,
     asked: bool,
+    /// Whether what was asked is not what is wanted any more.
+    stale: bool,
     counted: Instant,
     shot: Option<File>,
     shoot: bool,
@@ -200,6 +202,7 @@ impl App {
             control,
             looked: Instant::now(),
             asked: false,
+            stale: false,
             counted: Instant::now(),
             shot: show.shot,
             shoot: false,
@@ -228,6 +231,9 @@ impl App {
                         self.previous = self.view.take();
                     }
                     self.view = Some(view);
+                    if std::mem::take(&mut self.stale) {
+                        self.look();
+                    }
                 }
                 Reply::Runs => self.condition = Condition::Runs,
                 Reply::Stands(why) => {
@@ -252,7 +258,9 @@ impl App {
     }
 
     fn look(&mut self) {
-        if !self.asked {
+        if self.asked {
+            self.stale = true;
+        } else {
             self.asked = true;
             self.looked = Instant::now();
             self.control.tell(Order::Look(self.wish));
@@ -478,7 +486,6 @@ impl App {
             self.message = "the guest is done".into();
             return;
         }
-        self.asked = false;
         self.control.tell(Order::Step(self.wish.hart, step));
     }
 
