@@ -28,6 +28,16 @@ pub trait Clock: Send + Sync {
     fn ahead(&self, _instructions: u64) -> u64 {
         0
     }
+
+    /// How many instructions of the current tick have been retired, where that counts.
+    fn phase(&self) -> u64 {
+        0
+    }
+
+    /// Goes on from [`now`](Self::now) and [`phase`](Self::phase) as they once were.
+    fn restore(&self, ticks: u64, _phase: u64) {
+        self.set(ticks);
+    }
 }
 
 /// A clock that counts retired instructions, under which a run is
@@ -79,6 +89,16 @@ impl Clock for VirtualClock {
     fn ahead(&self, instructions: u64) -> u64 {
         instructions.saturating_mul(NANOS_PER_TICK) / self.per_tick
     }
+
+    fn phase(&self) -> u64 {
+        self.instructions.load(Ordering::Relaxed) % self.per_tick
+    }
+
+    fn restore(&self, ticks: u64, phase: u64) {
+        self.instructions
+            .store(phase % self.per_tick, Ordering::Relaxed);
+        self.set(ticks);
+    }
 }
 
 #[cfg(test)]
@@ -97,5 +117,13 @@ mod tests {
         assert_eq!(clock.now(), 500);
         clock.skip_to(3);
         assert_eq!(clock.now(), 500);
+        clock.retire(7);
+        let (now, phase) = (clock.now(), clock.phase());
+        clock.retire(123);
+        clock.restore(now, phase);
+        clock.retire(7);
+        assert_eq!((clock.now(), clock.phase()), (501, 9));
+        clock.retire(1);
+        assert_eq!(clock.now(), 502);
     }
 }

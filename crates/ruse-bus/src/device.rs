@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::state::BadState;
+
 /// The bus has nothing to say at this address, width or direction.
 ///
 /// The hart turns it into a load, store or instruction access-fault exception
@@ -81,6 +83,24 @@ pub trait Device: Send {
     /// Its registers, looked at without any effect.
     fn registers(&self) -> Vec<Register> {
         Vec::new()
+    }
+
+    /// Its state, from which [`Self::load`] makes it what it is now. Nothing of its is
+    /// at work meanwhile.
+    fn save(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Becomes what a device of the same make was when [`Self::save`] was called, and
+    /// drives its lines accordingly. Whatever the bytes are, it stays a device.
+    ///
+    /// # Errors
+    /// [`BadState`] if they are no such state; what it is then is undefined.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        match state {
+            [] => Ok(()),
+            _ => Err(BadState::new("a state of what has none")),
+        }
     }
 
     /// How the device tree describes this device, without the address and the

@@ -19,6 +19,7 @@ mod monitor;
 mod ram;
 mod shared;
 mod space;
+pub mod state;
 
 pub use bus::{Bus, MapError, Region};
 pub use clock::{Clock, NANOS_PER_TICK, TIMEBASE_HZ, VirtualClock};
@@ -29,3 +30,4 @@ pub use monitor::Monitor;
 pub use ram::{PAGE_SHIFT, PAGE_SIZE, Ram, RamError};
 pub use shared::Shared;
 pub use space::{Prot, Space};
+pub use state::BadState;

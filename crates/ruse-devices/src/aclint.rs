@@ -14,7 +14,9 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Clock, Device, DtNode, IrqLine, Names, Register, Wake, Width};
+use ruse_bus::{
+    AccessFault, BadState, Clock, Device, DtNode, IrqLine, Names, Register, Wake, Width, state,
+};
 
 /// Size of the register region, in bytes.
 pub const SIZE: u64 = 0x1_0000;
@@ -196,6 +198,25 @@ impl Device for Aclint {
         }
         self.clock.set(0);
         self.deadline_moved(true);
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let harts = self.harts.iter().map(|hart| (hart.msip, hart.mtimecmp));
+        state::pack(&harts.collect::<Vec<_>>())
+    }
+
+    /// The time itself is its clock's.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let harts: Vec<(bool, u64)> = state::unpack(state)?;
+        if harts.len() != self.harts.len() {
+            return Err(BadState::new("another number of harts"));
+        }
+        for (hart, (msip, mtimecmp)) in self.harts.iter_mut().zip(harts) {
+            (hart.msip, hart.mtimecmp) = (msip, mtimecmp);
+            hart.msip_line.set(msip);
+        }
+        self.deadline_moved(true);
+        Ok(())
     }
 
     fn names(&self) -> Names {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use ruse_bus::Wake;
+use ruse_bus::{BadState, Wake};
 use ruse_event::Tap;
 
 /// Where a serial port or a console sends what the guest prints.
@@ -36,6 +36,19 @@ pub trait WallClock: Send {
 pub trait Entropy: Send {
     /// Fills `out` with random bytes.
     fn fill(&mut self, out: &mut [u8]);
+
+    /// Where it is, if it will give the same again from there ([`Self::load`]).
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Goes on from where it was.
+    ///
+    /// # Errors
+    /// [`BadState`] if the bytes are not what [`Self::save`] gave.
+    fn load(&mut self, _state: &[u8]) -> Result<(), BadState> {
+        Ok(())
+    }
 }
 
 /// What serves files to a guest, message by message.
@@ -43,6 +56,22 @@ pub trait FileServer: Send {
     /// Answers `message` in `reply` and says how long that is; 0 if no answer
     /// fits.
     fn answer(&mut self, message: &[u8], reply: &mut [u8]) -> usize;
+
+    /// What it knows of its guest, for [`Self::load`].
+    fn save(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Knows of its guest what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// [`BadState`] if that is something else.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        match state {
+            [] => Ok(()),
+            _ => Err(BadState::new("a state of what has none")),
+        }
+    }
 }
 
 /// An Ethernet frame, without its check sequence.

@@ -17,7 +17,9 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Device, DtNode, IrqLine, Names, Register, Wake, Width};
+use ruse_bus::{
+    AccessFault, BadState, Device, DtNode, IrqLine, Names, Register, Wake, Width, state,
+};
 
 use crate::backend::WallClock;
 
@@ -154,6 +156,23 @@ impl Device for GoldfishRtc {
         self.pending = false;
         self.enabled = false;
         self.irq.set(false);
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let flags = (self.armed, self.pending, self.enabled);
+        state::pack(&(self.offset, self.latched, self.alarm, flags))
+    }
+
+    /// The time goes on meanwhile, as behind a battery.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let flags;
+        (self.offset, self.latched, self.alarm, flags) = state::unpack(state)?;
+        (self.armed, self.pending, self.enabled) = flags;
+        self.poll();
+        if let Some(waker) = self.waker.as_ref().filter(|_| self.armed) {
+            waker.wake();
+        }
+        Ok(())
     }
 
     fn names(&self) -> Names {

@@ -17,8 +17,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, IrqSink, Names, Register, Width};
+use ruse_bus::{
+    AccessFault, BadState, Device, DtNode, DtValue, IrqLine, IrqSink, Names, Register, Width, state,
+};
 use ruse_event::{Class, Tap, What};
+use serde::{Deserialize, Serialize};
 
 /// Size of the register region, in bytes.
 pub const SIZE: u64 = 0x60_0000;
@@ -238,6 +241,16 @@ impl IrqSink for Core {
     }
 }
 
+/// What there is in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    priority: Box<[u32]>,
+    level: Bits,
+    pending: Bits,
+    claimed: Bits,
+    contexts: Vec<(Bits, u32)>,
+}
+
 /// A PLIC.
 pub struct Plic {
     core: Arc<Core>,
@@ -320,6 +333,65 @@ impl Device for Plic {
             context.threshold = 0;
         }
         state.settle();
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let state = self.core.lock();
+        let contexts = state.contexts.iter();
+        state::pack(&Saved {
+            priority: state.priority.clone(),
+            level: state.level.clone(),
+            pending: state.pending.clone(),
+            claimed: state.claimed.clone(),
+            contexts: contexts
+                .map(|context| (context.enabled.clone(), context.threshold))
+                .collect(),
+        })
+    }
+
+    /// To be called after the devices drive their lines again.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let mut saved: Saved = state::unpack(state)?;
+        let mut state = self.core.lock();
+        let state = &mut *state;
+        let end = state.priority.len();
+        let masks: Vec<_> = (0..state.level.len()).map(|at| existing(end, at)).collect();
+        let clean = |bits: &mut Bits| {
+            let fits = bits.len() == masks.len();
+            bits.iter_mut()
+                .zip(&masks)
+                .for_each(|(word, mask)| *word &= mask);
+            fits
+        };
+        let Saved {
+            priority,
+            level,
+            pending,
+            claimed,
+            contexts,
+        } = &mut saved;
+        let fits = clean(level) && clean(pending) && clean(claimed) && priority.len() == end;
+        if !fits
+            || contexts.len() != state.contexts.len()
+            || !contexts.iter_mut().all(|(enabled, _)| clean(enabled))
+        {
+            return Err(BadState::new("another number of sources or contexts"));
+        }
+        priority
+            .iter_mut()
+            .for_each(|priority| *priority &= MAX_PRIORITY);
+        // Source 0 does not exist.
+        priority[0] = 0;
+        for (context, (enabled, threshold)) in state.contexts.iter_mut().zip(saved.contexts) {
+            context.enabled = enabled;
+            context.threshold = threshold & MAX_PRIORITY;
+        }
+        state.priority = saved.priority;
+        state.level = saved.level;
+        state.pending = saved.pending;
+        state.claimed = saved.claimed;
+        state.settle();
+        Ok(())
     }
 
     fn names(&self) -> Names {

@@ -27,7 +27,10 @@
 
 use std::collections::VecDeque;
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Names, Register, Width};
+use ruse_bus::{
+    AccessFault, BadState, Device, DtNode, DtValue, IrqLine, Names, Register, Width, state,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{ConsoleIn, ConsoleOut};
 
@@ -77,7 +80,7 @@ const MSR_RI: u8 = 1 << 6;
 const MSR_DCD: u8 = 1 << 7;
 
 /// One byte on the line or in the FIFO.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Received {
     byte: u8,
     /// The LSR bits it comes with: 0 or [`LSR_BREAK`].
@@ -311,6 +314,23 @@ impl ConsoleIn for Uart {
     }
 }
 
+/// What there is in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct State {
+    backlog: VecDeque<Received>,
+    fifo: VecDeque<Received>,
+    fifo_enabled: bool,
+    trigger: usize,
+    divisor: [u8; 2],
+    ier: u8,
+    lcr: u8,
+    mcr: u8,
+    errors: u8,
+    deltas: u8,
+    scratch: u8,
+    thr_news: bool,
+}
+
 impl Device for Uart {
     fn read(&mut self, offset: u64, _: Width) -> Result<u64, AccessFault> {
         let latch = self.lcr & LCR_DLAB != 0;
@@ -372,6 +392,44 @@ impl Device for Uart {
         self.scratch = 0;
         self.thr_news = false;
         self.settle();
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        state::pack(&State {
+            backlog: self.backlog.clone(),
+            fifo: self.fifo.clone(),
+            fifo_enabled: self.fifo_enabled,
+            trigger: self.trigger,
+            divisor: self.divisor,
+            ier: self.ier,
+            lcr: self.lcr,
+            mcr: self.mcr,
+            errors: self.errors,
+            deltas: self.deltas,
+            scratch: self.scratch,
+            thr_news: self.thr_news,
+        })
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let state: State = state::unpack(state)?;
+        self.fifo_enabled = state.fifo_enabled;
+        if state.fifo.len() > self.depth() || state.backlog.len() > BACKLOG + FIFO_DEPTH {
+            return Err(BadState::new("more bytes than it has room for"));
+        }
+        self.backlog = state.backlog;
+        self.fifo = state.fifo;
+        self.trigger = state.trigger.clamp(1, FIFO_DEPTH);
+        self.divisor = state.divisor;
+        self.ier = state.ier & 0x0f;
+        self.lcr = state.lcr;
+        self.mcr = state.mcr & 0x1f;
+        self.errors = state.errors & LSR_ERRORS;
+        self.deltas = state.deltas & 0x0f;
+        self.scratch = state.scratch;
+        self.thr_news = state.thr_news;
+        self.settle();
+        Ok(())
     }
 
     fn names(&self) -> Names {

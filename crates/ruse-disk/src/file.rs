@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-use crate::{DiskError, Storage};
+use crate::{DiskError, Stamp, Storage};
 
 /// A host file or block device.
 ///
@@ -14,6 +15,8 @@ use crate::{DiskError, Storage};
 pub struct FileStorage {
     file: File,
     path: PathBuf,
+    /// Gone when it is closed.
+    temporary: bool,
     /// The file system said that it cannot punch holes.
     no_holes: bool,
     /// A sync failed. The host may have dropped what it could not store, so
@@ -84,6 +87,7 @@ impl FileStorage {
             Ok(file) => Ok(Self {
                 file,
                 path: dir.join("(temporary)"),
+                temporary: true,
                 no_holes: false,
                 lost: None,
             }),
@@ -113,6 +117,7 @@ impl FileStorage {
         Ok(Self {
             file,
             path,
+            temporary: false,
             no_holes: false,
             lost: None,
         })
@@ -194,6 +199,19 @@ impl Storage for FileStorage {
             return Ok(None);
         }
         os::next_data(&self.file, offset, len)
+    }
+
+    fn stamp(&mut self) -> io::Result<Option<Stamp>> {
+        if self.temporary {
+            return Ok(None);
+        }
+        let modified = self.file.metadata()?.modified()?;
+        let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Some(Stamp {
+            path: self.path.display().to_string(),
+            len: Storage::len(self)?,
+            modified: (since.as_secs(), since.subsec_nanos()),
+        }))
     }
 
     fn held(&self) -> Option<u64> {

@@ -47,6 +47,7 @@ pub use spec::{DiskSpec, Format, Layer, SpecError};
 pub use storage::{MemoryStorage, Storage};
 
 use ruse_event::Tap;
+use serde::{Deserialize, Serialize};
 
 /// The unit that a disk's size is a multiple of, in bytes.
 pub const SECTOR: u64 = 512;
@@ -104,7 +105,31 @@ pub trait Disk: Send {
         Ok(Extent {
             len: self.size() - offset,
             zero: false,
+            own: true,
         })
+    }
+
+    /// Whether what was written to it is gone with this process. What lies beneath is
+    /// not: see [`Extent::own`].
+    fn volatile(&self) -> bool {
+        false
+    }
+
+    /// Forgets what was written to a disk that is [`volatile`](Self::volatile): it reads
+    /// as what lies beneath then, or as zeroes.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the host fails.
+    fn revert(&mut self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
+    /// What tells whether the files that it is kept in have been changed since.
+    ///
+    /// # Errors
+    /// [`DiskError`] when the host fails.
+    fn stamps(&mut self) -> Result<Vec<Stamp>, DiskError> {
+        Ok(Vec::new())
     }
 
     /// From now on tells `tap` where in the image requests end up.
@@ -123,6 +148,19 @@ pub struct Extent {
     pub len: u64,
     /// It reads as zeroes. Otherwise it may or may not.
     pub zero: bool,
+    /// It is in the image itself and not in one beneath.
+    pub own: bool,
+}
+
+/// A file at some time. Whoever writes to it changes this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Its path, for people.
+    pub path: String,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was last written to: seconds and nanoseconds since 1970.
+    pub modified: (u64, u32),
 }
 
 /// What a disk calls itself after its file: at most 20 printable characters.

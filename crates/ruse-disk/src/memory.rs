@@ -89,6 +89,17 @@ impl Disk for MemoryDisk {
         self.write_zeroes(offset, len, true)
     }
 
+    fn volatile(&self) -> bool {
+        !self.read_only
+    }
+
+    fn revert(&mut self) -> Result<(), DiskError> {
+        if !self.read_only {
+            self.bytes.fill(0);
+        }
+        Ok(())
+    }
+
     fn write_zeroes(&mut self, offset: u64, len: u64, _: bool) -> Result<(), DiskError> {
         self.writable(offset, len)?.fill(0);
         Ok(())

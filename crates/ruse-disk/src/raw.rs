@@ -6,7 +6,7 @@ use std::path::Path;
 use ruse_event::{Operation, Tap};
 
 use crate::watch::{Place, tell};
-use crate::{Disk, DiskError, Extent, FileStorage, SECTOR, Storage, check_range};
+use crate::{Disk, DiskError, Extent, FileStorage, SECTOR, Stamp, Storage, check_range};
 
 /// How many zeroes are written at a time where the host has no quicker way.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -201,7 +201,14 @@ impl Disk for RawDisk {
         Ok(Extent {
             len: end.min(self.size) - offset,
             zero,
+            own: true,
         })
+    }
+
+    fn stamps(&mut self) -> Result<Vec<Stamp>, DiskError> {
+        let stamp = self.storage.stamp();
+        let stamp = stamp.map_err(|error| self.io("stat", 0, error))?;
+        Ok(stamp.into_iter().collect())
     }
 
     fn held(&self) -> Option<u64> {

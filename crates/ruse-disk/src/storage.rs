@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::Stamp;
+
 /// Bytes that an image format is laid out in.
 pub trait Storage: Send {
     /// What to call it in messages.
@@ -64,6 +66,14 @@ pub trait Storage: Send {
     fn next_data(&mut self, offset: u64) -> io::Result<Option<(u64, u64)>> {
         let len = self.len()?;
         Ok((offset < len).then_some((offset, len)))
+    }
+
+    /// Itself as it is now; `None` for what is gone with this process.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn stamp(&mut self) -> io::Result<Option<Stamp>> {
+        Ok(None)
     }
 
     /// The bytes that it takes up on the host, where that is known.

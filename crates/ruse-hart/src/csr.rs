@@ -93,11 +93,11 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    fn read(&self, base: u64) -> u64 {
+    pub(crate) fn read(&self, base: u64) -> u64 {
         self.frozen.unwrap_or(base.wrapping_add(self.offset))
     }
 
-    fn write(&mut self, base: u64, value: u64) {
+    pub(crate) fn write(&mut self, base: u64, value: u64) {
         match &mut self.frozen {
             Some(frozen) => *frozen = value,
             None => self.offset = value.wrapping_sub(base),

@@ -378,6 +378,14 @@ impl Hart {
         self.retired_at_zero.wrapping_sub(self.budget as u64)
     }
 
+    /// As many have been retired, and the clock knows.
+    pub(crate) fn set_retired(&mut self, retired: u64) {
+        (self.budget, self.reserve) = (0, 0);
+        self.retired_at_zero = retired;
+        self.published = retired;
+        self.last_trap_retired = retired;
+    }
+
     /// `time`, when `retired` instructions have been.
     pub(crate) fn time_at(&mut self, retired: u64) -> u64 {
         self.publish(retired);

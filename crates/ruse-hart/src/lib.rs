@@ -25,6 +25,7 @@ mod hart;
 mod isa;
 mod mmu;
 mod pmp;
+mod save;
 mod space;
 mod tlb;
 mod trap;

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use ruse_bus::{
-    Activity, Bus, Clock, Device, HartPins, IrqLine, MapError, NANOS_PER_TICK, Names, Ongoing, Ram,
+    Activity, BadState, Bus, Clock, Device, HartPins, IrqLine, MapError, NANOS_PER_TICK, Names, Ongoing, Ram,
     VirtualClock, Wake,
 };
 use ruse_devices::virtio::{
@@ -114,7 +114,9 @@ pub(crate) struct Parts {
     /// What goes on outside the harts.
     pub(crate) activity: Activity,
     /// Threads that devices work on, for as long as the machine lives.
-    pub(crate) _threads: Vec<ServerThread>,
+    pub(crate) threads: Vec<ServerThread>,
+    /// First to last.
+    pub(crate) disks: Vec<Arc<Mutex<VirtioMmio<Blk>>>>,
     /// Networks at work, from which something may come at any time.
     pub(crate) _networks: Vec<(Box<dyn Any + Send + Sync>, Ongoing)>,
     pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
@@ -252,6 +254,7 @@ impl Board {
         let mut slot = || slots.next().expect("an endless iterator");
         let activity = Activity::default();
         let mut threads = Vec::new();
+        let mut drives = Vec::new();
         for disk in disks {
             let (base, (wires, line)) = slot();
             let device = VirtioMmio::new(Blk::new(disk), ram.clone(), line);
@@ -261,6 +264,7 @@ impl Board {
                 let thread = virtio::serve_on_thread(&device, "disk", &activity);
                 threads.push(thread.map_err(MachineError::Thread)?);
             }
+            drives.push(device);
         }
         let mut networks = Vec::new();
         let mut gates = Vec::new();
@@ -327,7 +331,8 @@ impl Board {
             gates,
             recorded: config.journal.is_some(),
             activity,
-            _threads: threads,
+            threads,
+            disks: drives,
             _networks: networks,
             aclint,
             rtc,
@@ -406,6 +411,14 @@ pub(crate) struct SharedEntropy(Arc<Mutex<Box<dyn Entropy>>>);
 impl Entropy for SharedEntropy {
     fn fill(&mut self, out: &mut [u8]) {
         lock(&self.0).fill(out);
+    }
+
+    fn save(&self) -> Vec<u8> {
+        lock(&self.0).save()
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        lock(&self.0).load(state)
     }
 }
 

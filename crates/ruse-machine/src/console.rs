@@ -8,6 +8,7 @@ use ruse_devices::ConsoleOut;
 
 use crate::bell::Bell;
 use crate::lock;
+use crate::machine::Machine;
 
 /// How many bytes of input wait inside the machine.
 const INPUT: usize = 4096;
@@ -24,8 +25,12 @@ struct Inbox {
     closed: bool,
     stop: bool,
     interrupt: bool,
+    errands: VecDeque<Errand>,
     gone: bool,
 }
+
+/// What is to be done with a machine while it stands still.
+pub(crate) type Errand = Box<dyn FnOnce(&mut Machine) + Send>;
 
 struct Shared {
     inbox: Mutex<Inbox>,
@@ -131,6 +136,29 @@ impl Handle {
         self.0.bell.wake();
     }
 
+    /// Has whoever runs the machine do this, while all harts stand still; if nobody does,
+    /// whoever runs it next. False, and nothing is done, when the machine is gone.
+    pub fn errand(&self, errand: impl FnOnce(&mut Machine) + Send + 'static) -> bool {
+        let mut inbox = lock(&self.0.inbox);
+        if inbox.gone {
+            return false;
+        }
+        inbox.errands.push_back(Box::new(errand));
+        drop(inbox);
+        self.0.bell.wake();
+        true
+    }
+
+    /// Whether there is an errand to do.
+    pub(crate) fn has_errand(&self) -> bool {
+        !lock(&self.0.inbox).errands.is_empty()
+    }
+
+    /// The next errand.
+    pub(crate) fn take_errand(&self) -> Option<Errand> {
+        lock(&self.0.inbox).errands.pop_front()
+    }
+
     /// Whether to interrupt a machine that is debugged; the wish is then granted.
     pub(crate) fn take_interrupt(&self) -> bool {
         std::mem::take(&mut lock(&self.0.inbox).interrupt)
@@ -196,7 +224,12 @@ impl Handle {
 
     /// The machine is gone: nobody need wait for room.
     pub(crate) fn hang_up(&self) {
-        lock(&self.0.inbox).gone = true;
+        let mut inbox = lock(&self.0.inbox);
+        inbox.gone = true;
+        let errands = std::mem::take(&mut inbox.errands);
+        drop(inbox);
+        // They may hold on to anything.
+        drop(errands);
         self.0.room.notify_all();
     }
 }

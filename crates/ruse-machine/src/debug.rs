@@ -160,6 +160,7 @@ impl Machine {
 
     /// Every hart's turn, or a sleep.
     fn debug_round(&mut self, plan: &ResumePlan) -> Result<Option<DebugStop>, MachineError> {
+        self.do_errands();
         if self.handle.take_stop() {
             return Ok(Some(DebugStop::Outcome(Outcome::Stopped)));
         }

@@ -1,5 +1,6 @@
 //! Randomness that is the same each time, for deterministic runs.
 
+use ruse_bus::{BadState, state};
 use ruse_devices::Entropy;
 
 /// A stream of bytes that looks random and follows from its seed
@@ -29,6 +30,15 @@ impl Entropy for SeededEntropy {
         for chunk in out.chunks_mut(8) {
             chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::pack(&self.state)
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        self.state = state::unpack(state)?;
+        Ok(())
     }
 }
 

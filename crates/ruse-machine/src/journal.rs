@@ -26,6 +26,7 @@ use ruse_hart::Hart;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::blocks::{Flaw, fill, pack, unpack};
 use crate::board::Parts;
 use crate::console::Handle;
 use crate::gate::Gate;
@@ -127,14 +128,6 @@ struct Entry {
     what: What,
 }
 
-fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 + bytes.len());
-    out.extend((bytes.len() as u32).to_le_bytes());
-    out.extend(crc32fast::hash(bytes).to_le_bytes());
-    out.extend(bytes);
-    out
-}
-
 /// A recording that is being made.
 pub struct Recorder {
     out: Box<dyn Write + Send>,
@@ -195,41 +188,6 @@ pub struct Player {
     next: Option<Entry>,
     /// It ends without an end.
     cut: bool,
-}
-
-/// Reads a length, a checksum and what they are of; `None` at the end, or where it was
-/// cut off.
-fn unpack(input: &mut dyn Read, longest: u32) -> Result<Option<Vec<u8>>, Flaw> {
-    let mut head = [0; 8];
-    if !fill(input, &mut head)? {
-        return Ok(None);
-    }
-    let [a, b, c, d, e, f, g, h] = head;
-    let len = u32::from_le_bytes([a, b, c, d]);
-    if len > longest {
-        return Err(Flaw::Is("a length that cannot be"));
-    }
-    let mut bytes = vec![0; len as usize];
-    if !fill(input, &mut bytes)? {
-        return Ok(None);
-    }
-    match crc32fast::hash(&bytes) == u32::from_le_bytes([e, f, g, h]) {
-        true => Ok(Some(bytes)),
-        false => Err(Flaw::Is("the checksum is wrong")),
-    }
-}
-
-enum Flaw {
-    Io(io::Error),
-    Is(&'static str),
-}
-
-fn fill(input: &mut dyn Read, bytes: &mut [u8]) -> Result<bool, Flaw> {
-    match input.read_exact(bytes) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(Flaw::Io(error)),
-    }
 }
 
 impl Player {

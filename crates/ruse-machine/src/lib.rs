@@ -23,6 +23,7 @@
 //! OpenSBI, U-Boot and Linux run as they are.
 
 mod bell;
+mod blocks;
 mod board;
 mod buttons;
 mod clock;
@@ -42,6 +43,7 @@ mod rom;
 mod run;
 mod sbi;
 mod seat;
+mod snapshot;
 mod threads;
 
 pub use board::Placed;
@@ -57,6 +59,7 @@ pub use image::Image;
 pub use journal::{Journal, JournalError, Player, Recorder};
 pub use machine::Machine;
 pub use run::Outcome;
+pub use snapshot::{Snapshot, SnapshotError, Summary};
 
 pub use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
 pub use ruse_hart::{Cause, Hart, Trap, Watchpoint, Xlen};

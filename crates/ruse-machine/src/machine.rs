@@ -32,19 +32,19 @@ pub struct Machine {
     pub(crate) sample: Option<Arc<dyn Sample>>,
     pub(crate) journal: Option<Journal>,
     pub(crate) bus: Arc<Bus>,
-    places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     plan: Plan,
-    facts: Description,
+    pub(crate) facts: Description,
     dtb: Vec<u8>,
 }
 
 /// What the device tree says that does not change from boot to boot.
-struct Description {
-    xlen: Xlen,
+pub(crate) struct Description {
+    pub(crate) xlen: Xlen,
     svadu: bool,
     harts: usize,
     memory: u64,
-    sbi: bool,
+    pub(crate) sbi: bool,
     cmdline: String,
 }
 

@@ -76,8 +76,16 @@ impl Machine {
         self.seats[index].state() == State::Running
     }
 
+    /// Does what others want done while the machine stands still.
+    pub(crate) fn do_errands(&mut self) {
+        while let Some(errand) = self.handle.take_errand() {
+            errand(self);
+        }
+    }
+
     /// Every hart's turn, or a sleep.
     fn round(&mut self) -> Result<Option<Outcome>, MachineError> {
+        self.do_errands();
         if self.handle.take_stop() {
             return Ok(Some(Outcome::Stopped));
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use ruse_bus::HartPins;
 use ruse_event::{Class, What};
 use ruse_hart::Hart;
+use serde::{Deserialize, Serialize};
 
 use crate::bell::HartBell;
 use crate::lock;
@@ -27,7 +28,7 @@ const FENCES: usize = 16;
 const NEVER: u64 = u64::MAX;
 
 /// What a hart is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// It executes.
     Running,
@@ -214,6 +215,20 @@ impl Seat {
         drop(desk);
         self.pins.kick();
         true
+    }
+
+    /// What there is of it in a snapshot: fences that wait are not, for a hart that is
+    /// loaded knows nothing.
+    pub(crate) fn save(&self) -> (State, bool) {
+        let desk = lock(&self.desk);
+        (desk.state, desk.ipi)
+    }
+
+    /// As [`Seat::save`] had it.
+    pub(crate) fn load(&self, (state, ipi): (State, bool)) {
+        self.reset(state);
+        lock(&self.desk).ipi = ipi;
+        self.news.store(true, Ordering::SeqCst);
     }
 
     // What the owner does.

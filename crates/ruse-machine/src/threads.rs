@@ -68,6 +68,8 @@ enum End {
     Stopped,
     /// The guest did something to its power supply.
     Power,
+    /// Something is to be done while all stand still.
+    Errand,
 }
 
 /// What the threads of a run share.
@@ -88,6 +90,12 @@ impl Machine {
         loop {
             match self.perform()? {
                 End::Stopped => return Ok(Outcome::Stopped),
+                End::Errand => {
+                    self.do_errands();
+                    if self.handle.take_stop() {
+                        return Ok(Outcome::Stopped);
+                    }
+                }
                 End::Power => match self.parts.power.take() {
                     Some(Power::Off { code }) => return Ok(Outcome::Off { code }),
                     Some(Power::Reboot) => self.reset()?,
@@ -270,6 +278,9 @@ impl Stage<'_> {
             }
             if self.parts.power.is_pending() {
                 return Ok(End::Power);
+            }
+            if self.handle.has_errand() {
+                return Ok(End::Errand);
             }
             if self.is_over() {
                 // A hart cannot go on, which the caller reports, or a thread

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ruse_bus::Ram;
+use ruse_bus::{BadState, Ram, state};
 use ruse_disk::{Disk, DiskError, SECTOR};
 use ruse_event::{Class, Operation, Tap, What};
 
@@ -109,6 +109,13 @@ impl Blk {
                 tap: Tap::NONE,
             }),
         }
+    }
+}
+
+impl Blk {
+    /// Does something with the disk while no request is at work; `None` if it is gone.
+    pub fn with_disk<T>(&mut self, work: impl FnOnce(&mut dyn Disk) -> T) -> Option<T> {
+        self.requests.with(|sectors| work(&mut *sectors.disk))
     }
 }
 
@@ -412,6 +419,23 @@ impl VirtioDevice for Blk {
     fn reset(&mut self) {
         self.features = 0;
         self.writeback.store(true, Ordering::Relaxed);
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        state::pack(&(self.sectors, self.writeback.load(Ordering::Relaxed)))
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let (sectors, writeback): (u64, bool) = state::unpack(state)?;
+        if sectors != self.sectors {
+            return Err(BadState::new(format!(
+                "it had {sectors} sectors, and has {}",
+                self.sectors
+            )));
+        }
+        self.writeback.store(writeback, Ordering::Relaxed);
+        self.requests.look_again();
+        Ok(())
     }
 }
 

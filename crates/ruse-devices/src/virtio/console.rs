@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use ruse_bus::Ram;
+use ruse_bus::{BadState, Ram, state};
 
 use super::{Chain, Queue, QueueError, VirtioDevice, VirtioMmio, copy_config};
 use crate::backend::{ConsoleIn, ConsoleOut};
@@ -110,6 +110,16 @@ impl VirtioDevice for Console {
             TRANSMIT => self.print(&mut queues[TRANSMIT], ram),
             _ => Ok(()),
         }
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        state::pack(&(&self.backlog, self.columns, self.rows))
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        (self.backlog, self.columns, self.rows) = state::unpack(state)?;
+        self.backlog.truncate(BACKLOG);
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use ruse_bus::Ram;
+use ruse_bus::{BadState, Ram, state};
 
 use super::{Chain, Queue, QueueError, VirtioDevice, VirtioMmio, copy_config};
 
@@ -152,6 +152,17 @@ impl VirtioDevice for Input {
     fn reset(&mut self) {
         self.selected = [0; 2];
         self.waiting.clear();
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        state::pack(&(self.selected, &self.waiting))
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        (self.selected, self.waiting) = state::unpack(state)?;
+        // One press at a time.
+        self.waiting.truncate(PRESS.len());
+        Ok(())
     }
 }
 

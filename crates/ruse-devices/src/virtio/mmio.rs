@@ -5,9 +5,13 @@
 
 use std::sync::Arc;
 
-use ruse_bus::{AccessFault, Device, DtNode, DtValue, IrqLine, Names, Ram, Register, Width};
+use ruse_bus::{
+    AccessFault, BadState, Device, DtNode, DtValue, IrqLine, Names, Ram, Register, Width, state,
+};
 use ruse_event::{Class, Tap, What};
+use serde::{Deserialize, Serialize};
 
+use super::queue::QueueState;
 use super::{Queue, QueueError, VirtioDevice, feature};
 
 /// Size of the register region, in bytes.
@@ -60,6 +64,20 @@ mod status {
 
 const INTERRUPT_USED: u32 = 1;
 const INTERRUPT_CONFIG: u32 = 2;
+
+/// What there is in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct State {
+    device: u32,
+    /// Of queues, of the device's features, and of the driver's.
+    selected: [u32; 3],
+    driver_features: u64,
+    status: u32,
+    interrupt: u32,
+    generation: u32,
+    queues: Vec<QueueState>,
+    own: Vec<u8>,
+}
 
 /// A virtio device on the bus.
 pub struct VirtioMmio<D> {
@@ -366,6 +384,61 @@ impl<D: VirtioDevice> Device for VirtioMmio<D> {
 
     fn reset(&mut self) {
         self.reset_device();
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.device.put_back(&mut self.queues);
+        state::pack(&State {
+            device: self.device.device_id(),
+            selected: [
+                self.queue_sel,
+                self.device_features_sel,
+                self.driver_features_sel,
+            ],
+            driver_features: self.driver_features,
+            status: self.status,
+            interrupt: self.interrupt,
+            generation: self.generation,
+            queues: self.queues.iter().map(Queue::save).collect(),
+            own: self.device.save(),
+        })
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let state: State = state::unpack(state)?;
+        if state.device != self.device.device_id() || state.queues.len() != self.queues.len() {
+            return Err(BadState::new("of another kind of device"));
+        }
+        self.reset_device();
+        let agreed = state.status & status::FEATURES_OK != 0;
+        if agreed {
+            let features = state.driver_features;
+            let strange = features & !self.offered();
+            if strange != 0 {
+                return Err(BadState::new(format!(
+                    "its driver uses features {strange:#x}, which are not offered"
+                )));
+            }
+            for queue in &mut self.queues {
+                queue.negotiated(features);
+            }
+            self.device.negotiated(features);
+        }
+        for (queue, state) in self.queues.iter_mut().zip(&state.queues) {
+            queue.load(state, &self.ram)?;
+        }
+        [
+            self.queue_sel,
+            self.device_features_sel,
+            self.driver_features_sel,
+        ] = state.selected;
+        self.driver_features = state.driver_features;
+        self.status = state.status & 0xff;
+        self.interrupt = state.interrupt & (INTERRUPT_USED | INTERRUPT_CONFIG);
+        self.generation = state.generation;
+        self.device.load(&state.own)?;
+        self.settle();
+        Ok(())
     }
 
     fn names(&self) -> Names {

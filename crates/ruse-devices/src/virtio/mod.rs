@@ -16,7 +16,7 @@ mod rng;
 #[cfg(test)]
 mod testing;
 
-use ruse_bus::Ram;
+use ruse_bus::{BadState, Ram};
 use ruse_event::Tap;
 
 pub use blk::Blk;
@@ -78,6 +78,26 @@ pub trait VirtioDevice: Send {
 
     /// Forgets what a driver set up. [`Self::stop`] came before.
     fn reset(&mut self) {}
+
+    /// Puts back what it has taken from its queues and not begun with.
+    fn put_back(&mut self, _queues: &mut [Queue]) {}
+
+    /// Its state besides queues and features. [`Self::put_back`] came before.
+    fn save(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Becomes what it was at [`Self::save`]. [`Self::reset`] and [`Self::negotiated`]
+    /// came before, and its queues are as they were.
+    ///
+    /// # Errors
+    /// [`BadState`] if the bytes are no such state.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        match state {
+            [] => Ok(()),
+            _ => Err(BadState::new("a state of what has none")),
+        }
+    }
 }
 
 /// Copies the part of a configuration `space` that lies at `offset` to `out`.

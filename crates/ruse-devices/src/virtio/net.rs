@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ruse_bus::{Ram, Wake};
+use ruse_bus::{BadState, Ram, Wake};
 use ruse_event::{Class, Tap, What};
 
 use super::{Chain, Queue, QueueError, VirtioDevice, VirtioMmio, copy_config};
@@ -352,6 +352,24 @@ impl VirtioDevice for Net {
 
     fn reset(&mut self) {
         self.features = 0;
+    }
+
+    fn put_back(&mut self, queues: &mut [Queue]) {
+        queues[RX].put_back(self.held.len() as u16);
+        self.spare.append(&mut self.held);
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.mac.to_vec()
+    }
+
+    /// The network at its other end is a new one.
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        self.mac = state
+            .try_into()
+            .map_err(|_| BadState::new("no hardware address"))?;
+        self.bell.wake();
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //! `net/9p/trans_virtio.c` is what it is for): a name to mount it by, and a
 //! queue of messages, each with room for its answer.
 
-use ruse_bus::Ram;
+use ruse_bus::{BadState, Ram};
 
 use super::{
     Chain, Patience, Queue, QueueError, Requests, Served, Server, VirtioDevice, copy_config,
@@ -105,6 +105,17 @@ impl VirtioDevice for P9 {
 
     fn stop(&mut self) {
         self.requests.stop();
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let state = self.requests.with(|messages| messages.server.save());
+        state.unwrap_or_default()
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        let loaded = self.requests.with(|messages| messages.server.load(state));
+        self.requests.look_again();
+        loaded.unwrap_or(Ok(()))
     }
 }
 

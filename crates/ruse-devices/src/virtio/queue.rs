@@ -8,8 +8,9 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use ruse_bus::{AccessFault, Ram, Width};
+use ruse_bus::{AccessFault, BadState, Ram, Width};
 use ruse_event::{Class, Part, Tap, What};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const DESC_NEXT: u16 = 1;
@@ -287,6 +288,17 @@ impl Descriptor {
     }
 }
 
+/// What there is of a queue in a snapshot.
+#[derive(Serialize, Deserialize)]
+pub(super) struct QueueState {
+    size: u16,
+    ready: bool,
+    rings: [u64; 3],
+    next_avail: u16,
+    next_used: u16,
+    published: u16,
+}
+
 /// One virtqueue.
 #[derive(Debug)]
 pub struct Queue {
@@ -386,6 +398,36 @@ impl Queue {
         }
         (self.next_avail, self.next_used, self.published) = (0, 0, 0);
         self.ready = true;
+        Ok(())
+    }
+
+    /// The last `chains` chains that were taken were not used, and are to be taken again.
+    pub(super) fn put_back(&mut self, chains: u16) {
+        self.next_avail = self.next_avail.wrapping_sub(chains);
+    }
+
+    pub(super) fn save(&self) -> QueueState {
+        QueueState {
+            size: self.size,
+            ready: self.ready,
+            rings: [self.desc, self.avail, self.used],
+            next_avail: self.next_avail,
+            next_used: self.next_used,
+            published: self.published,
+        }
+    }
+
+    /// Becomes what it was, after [`Self::reset`] and [`Self::negotiated`].
+    pub(super) fn load(&mut self, state: &QueueState, ram: &Ram) -> Result<(), BadState> {
+        self.size = state.size;
+        [self.desc, self.avail, self.used] = state.rings;
+        if state.ready {
+            self.enable(ram)
+                .map_err(|error| BadState::new(error.to_string()))?;
+            self.next_avail = state.next_avail;
+            self.next_used = state.next_used;
+            self.published = state.published;
+        }
         Ok(())
     }
 

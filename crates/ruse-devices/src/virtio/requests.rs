@@ -105,13 +105,15 @@ pub enum Requests<S> {
     /// Answered at once.
     Here(S),
     /// Answered by a thread.
-    Thread(Worker),
+    Thread(Worker<S>),
 }
 
 /// The device's end of the thread.
-pub struct Worker {
+pub struct Worker<S> {
     shared: Arc<Shared>,
     activity: Activity,
+    /// The thread's, which ends with it.
+    server: Weak<Mutex<S>>,
 }
 
 /// A thread that answers requests. Dropping it waits for the thread to finish
@@ -139,6 +141,26 @@ impl<S: Server> Requests<S> {
         }
     }
 
+    /// Has the thread, if there is one, look into the queue.
+    pub fn look_again(&self) {
+        if let Self::Thread(worker) = self {
+            worker.ring();
+        }
+    }
+
+    /// Does something with the server while it is not at work ([`ServerThread::settle`]).
+    /// `None` if it is gone.
+    pub fn with<T>(&mut self, work: impl FnOnce(&mut S) -> T) -> Option<T> {
+        match self {
+            Self::Here(server) => Some(work(server)),
+            Self::Thread(worker) => {
+                let server = worker.server.upgrade()?;
+                let mut server = server.lock().unwrap_or_else(|e| e.into_inner());
+                Some(work(&mut server))
+            }
+        }
+    }
+
     /// What a device does in [`VirtioDevice::stop`].
     pub fn stop(&mut self) {
         if let Self::Thread(worker) = self {
@@ -147,7 +169,7 @@ impl<S: Server> Requests<S> {
     }
 }
 
-impl Worker {
+impl<S> Worker<S> {
     fn ring(&self) {
         let mut state = self.shared.lock();
         if !state.work {
@@ -167,6 +189,29 @@ impl Worker {
             state = self.shared.wait(state);
         }
         state.stop = false;
+    }
+}
+
+impl ServerThread {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        let thread = self.thread.as_ref();
+        thread.and_then(|thread| thread.thread().name()).unwrap_or("")
+    }
+
+    /// Waits until everything that was asked of the thread is done, and given back. False
+    /// if it is not after `limit`, as when the host has no room for what is written.
+    pub fn settle(&self, limit: Duration) -> bool {
+        let state = self.shared.lock();
+        let busy = |state: &mut State| state.work || state.ongoing.is_some();
+        match self
+            .shared
+            .changed
+            .wait_timeout_while(state, limit, busy)
+        {
+            Ok((_, timeout)) => !timeout.timed_out(),
+            Err(poisoned) => !poisoned.into_inner().1.timed_out(),
+        }
     }
 }
 
@@ -197,16 +242,21 @@ pub fn serve_on_thread<D: Served>(
         let (shared, device) = (shared.clone(), Arc::downgrade(device));
         move || {
             if let Ok(server) = receiver.recv() {
-                work(server, &shared, &device);
+                work::<D>(server, &shared, &device);
             }
         }
     })?;
-    let worker = Requests::Thread(Worker {
+    let mut worker = Requests::Thread(Worker {
         shared: shared.clone(),
         activity: activity.clone(),
+        server: Weak::new(),
     });
     let mut device = device.lock().unwrap_or_else(|e| e.into_inner());
-    if let Requests::Here(server) = std::mem::replace(device.device_mut().requests(), worker) {
+    let requests = device.device_mut().requests();
+    std::mem::swap(requests, &mut worker);
+    if let (Requests::Here(server), Requests::Thread(worker)) = (worker, requests) {
+        let server = Arc::new(Mutex::new(server));
+        worker.server = Arc::downgrade(&server);
         // It waits for it.
         let _ = sender.send(server);
     }
@@ -239,14 +289,20 @@ struct Batch {
     epoch: u64,
 }
 
-fn work<D: Served>(mut server: D::Server, shared: &Shared, device: &Weak<Mutex<VirtioMmio<D>>>) {
+fn work<D: Served>(
+    server: Arc<Mutex<D::Server>>,
+    shared: &Shared,
+    device: &Weak<Mutex<VirtioMmio<D>>>,
+) {
     let mut batch = Batch::default();
     loop {
         let mut state = shared.lock();
         while !state.work && !state.quit {
             // Whoever looks whether anything is going on sees the interrupts
             // that it led to first.
-            state.ongoing = None;
+            if state.ongoing.take().is_some() {
+                shared.changed.notify_all();
+            }
             state = shared.wait(state);
         }
         if state.quit {
@@ -265,7 +321,8 @@ fn work<D: Served>(mut server: D::Server, shared: &Shared, device: &Weak<Mutex<V
             }
             {
                 let _busy = Busy(shared);
-                batch.answer(&mut server, &ram, shared);
+                let mut server = server.lock().unwrap_or_else(|e| e.into_inner());
+                batch.answer(&mut *server, &ram, shared);
             }
             let mut device = device.lock().unwrap_or_else(|e| e.into_inner());
             batch.give_back(&mut device, shared);

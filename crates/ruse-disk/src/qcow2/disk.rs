@@ -4,7 +4,7 @@ use ruse_event::{Operation, Tap};
 
 use super::entry::Kind;
 use super::{Access, Beneath, Qcow2};
-use crate::{Disk, DiskError, Extent, check_range};
+use crate::{Disk, DiskError, Extent, Stamp, check_range};
 
 impl Qcow2 {
     fn check_range(&self, offset: u64, len: u64) -> Result<(), DiskError> {
@@ -80,10 +80,32 @@ impl Disk for Qcow2 {
                 return Ok(Extent {
                     len: extent.len.min(run.len),
                     zero: extent.zero,
+                    own: false,
                 });
             }
         };
-        Ok(Extent { len: run.len, zero })
+        Ok(Extent {
+            len: run.len,
+            zero,
+            own: run.kind != Kind::Absent,
+        })
+    }
+
+    fn volatile(&self) -> bool {
+        self.temporary && self.access == Access::Write
+    }
+
+    fn revert(&mut self) -> Result<(), DiskError> {
+        self.empty()
+    }
+
+    fn stamps(&mut self) -> Result<Vec<Stamp>, DiskError> {
+        let stamp = self.medium.stamp()?;
+        let mut stamps: Vec<_> = stamp.into_iter().collect();
+        if let Beneath::Disk(disk) = &mut self.beneath {
+            stamps.extend(disk.stamps()?);
+        }
+        Ok(stamps)
     }
 
     fn watch(&mut self, tap: Tap) {

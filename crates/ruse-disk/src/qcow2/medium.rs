@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{DiskError, Storage};
+use crate::{DiskError, Stamp, Storage};
 
 /// Storage that knows whether it needs a sync.
 pub struct Medium {
@@ -34,6 +34,12 @@ impl Medium {
 
     pub fn into_storage(self) -> Box<dyn Storage> {
         self.storage
+    }
+
+    /// The file as it is now; `None` if it is gone with this process.
+    pub fn stamp(&mut self) -> Result<Option<Stamp>, DiskError> {
+        let stamp = self.storage.stamp();
+        stamp.map_err(|source| self.io("stat", 0, source))
     }
 
     /// Where the file ends. What is written later reads as zeroes until then.

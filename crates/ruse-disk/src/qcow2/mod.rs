@@ -60,7 +60,7 @@ pub use snapshot::Snapshot;
 use ruse_event::{Operation, Tap};
 
 use crate::watch::{self, Place};
-use crate::{Disk, DiskError, Storage};
+use crate::{Disk, DiskError, MemoryStorage, Storage};
 use cache::Cache;
 use entry::{COPIED, OFFSET};
 use header::Header;
@@ -130,6 +130,8 @@ pub struct Qcow2 {
     /// The bytes of a compressed cluster.
     deflated: Vec<u8>,
     tap: Tap,
+    /// The file is gone with this process.
+    temporary: bool,
 }
 
 impl Qcow2 {
@@ -142,6 +144,7 @@ impl Qcow2 {
     /// for what is not here.
     pub fn open(storage: Box<dyn Storage>, access: Access) -> Result<Self, DiskError> {
         let mut medium = Medium::new(storage)?;
+        let temporary = medium.stamp()?.is_none();
         let path = medium.storage().path().to_path_buf();
         let header = read_header(&mut medium, &path)?;
         if access == Access::Write && header.incompatible & header::CORRUPT != 0 {
@@ -191,6 +194,7 @@ impl Qcow2 {
             scratch: Vec::new(),
             deflated: Vec::new(),
             tap: Tap::NONE,
+            temporary,
             medium,
             header,
         };
@@ -248,6 +252,28 @@ impl Qcow2 {
     /// Gives the disk that is read where the image has nothing of its own.
     pub fn set_backing(&mut self, disk: Box<dyn Disk>) {
         self.beneath = Beneath::Disk(disk);
+    }
+
+    /// Forgets all that was ever written.
+    fn empty(&mut self) -> Result<(), DiskError> {
+        let nothing = Medium::new(Box::new(MemoryStorage::new(Vec::new(), 0)))?;
+        // What has not been written yet is not to be.
+        self.access = Access::Read;
+        let mut storage = std::mem::replace(&mut self.medium, nothing).into_storage();
+        storage.set_len(0).map_err(|source| DiskError::Io {
+            path: storage.path().to_path_buf(),
+            what: "empty",
+            offset: 0,
+            source,
+        })?;
+        let mut options = CreateOptions::new(self.header.size);
+        options.backing = self.header.backing.clone();
+        let mut new = Self::open(options.write(storage)?, Access::Write)?;
+        new.beneath = std::mem::replace(&mut self.beneath, Beneath::Nothing);
+        new.name = std::mem::take(&mut self.name);
+        new.tap = self.tap.clone();
+        *self = new;
+        Ok(())
     }
 
     /// The same disk with another [`Disk::id`], cut to 20 ASCII characters.

@@ -1,0 +1,35 @@
+//! The state of a device as bytes, for snapshots.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// Bytes that are no state of this device, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct BadState(pub String);
+
+impl BadState {
+    /// For this reason.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// A state as bytes (postcard).
+pub fn pack(state: &impl Serialize) -> Vec<u8> {
+    // Only a type that cannot tell its length fails, and none of ours is such.
+    postcard::to_allocvec(state).unwrap_or_default()
+}
+
+/// What was packed.
+///
+/// # Errors
+/// [`BadState`] if it is something else, or there is more.
+pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadState> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((state, [])) => Ok(state),
+        Ok(_) => Err(BadState::new("it goes on where it should end")),
+        Err(_) => Err(BadState::new("it makes no sense")),
+    }
+}
