@@ -61,6 +61,7 @@ pub use machine::Machine;
 pub use run::Outcome;
 pub use snapshot::{Snapshot, SnapshotError, Summary};
 
+pub use ruse_bus::BadState;
 pub use ruse_devices::{ConsoleOut, Entropy, FileServer, WallClock};
 pub use ruse_hart::{Cause, Hart, Trap, Watchpoint, Xlen};
 

@@ -72,6 +72,19 @@ impl Fids {
         (self.bytes, self.open) = (0, 0);
     }
 
+    /// Each with its number.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &Fid)> {
+        self.fids.iter().map(|(number, fid)| (*number, fid))
+    }
+
+    /// It is nowhere that is known.
+    pub(crate) fn lose(&mut self, fid: u32) {
+        if let Some(fid) = self.fids.get_mut(&fid) {
+            self.bytes -= fid.len();
+            fid.path = None;
+        }
+    }
+
     pub(crate) fn get(&self, fid: u32) -> Result<&Fid, Errno> {
         self.fids.get(&fid).ok_or(Errno::EBADF)
     }

@@ -145,7 +145,7 @@ impl Server {
     }
 
     /// Opens a regular file.
-    fn open_file(&self, path: &[u8], how: Opening) -> Result<std::fs::File, Errno> {
+    pub(crate) fn open_file(&self, path: &[u8], how: Opening) -> Result<std::fs::File, Errno> {
         let (dir, name) = self.tree.parent(path)?;
         let file = os::open(&dir, &name, how)?;
         // It may have been exchanged since somebody looked.

@@ -45,6 +45,7 @@ mod message;
 mod names;
 mod os;
 mod server;
+mod session;
 mod spec;
 mod stat;
 mod tree;

@@ -27,7 +27,7 @@ pub struct Server {
     pub(crate) tree: Tree,
     pub(crate) fids: Fids,
     /// The agreed length of messages; none before `Tversion`.
-    msize: Option<u32>,
+    pub(crate) msize: Option<u32>,
 }
 
 impl Server {

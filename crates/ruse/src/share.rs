@@ -1,6 +1,6 @@
 //! Directories of the host for machines.
 
-use ruse_machine::{FileServer, Share};
+use ruse_machine::{BadState, FileServer, Share};
 use ruse_share::{Server, ShareError, ShareSpec};
 
 use crate::error::HostError;
@@ -11,6 +11,14 @@ struct Folder(Server);
 impl FileServer for Folder {
     fn answer(&mut self, message: &[u8], reply: &mut [u8]) -> usize {
         self.0.answer(message, reply)
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        self.0.save()
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
+        self.0.load(state).map_err(BadState::new)
     }
 }
 
