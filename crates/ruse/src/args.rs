@@ -27,6 +27,7 @@ use crate::linux::{self, LinuxArgs};
 use crate::machines::{self, DiskFacts, Facts, FileError, Options, Presence, Stop};
 use crate::net::NetArgs;
 use crate::record::{self, Booted, Recipe, ReplayArgs};
+use crate::snapshot::{LOAD_HELP, LoadArgs, Note, Restore, SAVE_HELP, SaveArgs};
 use crate::tour::TourArgs;
 use crate::watch::{WatchArgs, Watching};
 use crate::{exit, share, size, ssd};
@@ -53,6 +54,7 @@ Examples:
   ruse boot --bios fw_dynamic.bin --kernel u-boot.bin --disk disk.img --disk seed.iso,ro
   ruse up a.toml b.toml           two machines in the background
   ruse ps; ruse console a; ruse stop a b
+  ruse save a a.snap --stop; ruse load a.snap
   ruse explain 0x00c58533         what an instruction's bits mean
   ruse explain csr mstatus=0xa00006820
   ruse bench --quick              what a virtual machine costs here
@@ -135,6 +137,12 @@ enum Verb {
     Tour(TourArgs),
     /// A small program alone on a machine with a 50 GB SSD; type `help`
     Monitor(Box<MachineArgs>),
+    /// Write all that a running machine is to a file
+    #[command(after_help = SAVE_HELP)]
+    Save(SaveArgs),
+    /// Have a machine that was saved go on
+    #[command(after_help = LOAD_HELP)]
+    Load(Box<LoadArgs>),
     /// Do a recorded run again
     Replay(Box<ReplayArgs>),
     /// Make, describe, check and convert disk images
@@ -372,10 +380,15 @@ pub struct Command {
     pub verbose: u8,
     /// What this process is to give up.
     pub confine: Confine,
-    name: Option<String>,
+    /// By which others find the machine.
+    pub name: Option<String>,
     console_log: Option<PathBuf>,
     /// What is to be done again.
     replay: Option<(Recipe, Journal)>,
+    /// What the machine is to become.
+    restore: Option<Restore>,
+    /// The command line, but for the program's name.
+    pub line: Vec<OsString>,
     /// Whether this process has no terminal, and somebody waits to hear that
     /// its machine runs.
     pub background: bool,
@@ -400,6 +413,16 @@ pub enum Manage {
     Attach(String),
     /// Stop them.
     Stop(Stop),
+    /// Write one to a file.
+    Save(SaveArgs),
+}
+
+/// A snapshot that is to go on.
+pub struct Load {
+    args: LoadArgs,
+    verbose: u8,
+    /// As on the command line, if it says something.
+    confine: Option<Confine>,
 }
 
 /// A Linux program that is to be run.
@@ -432,6 +455,8 @@ pub enum Task {
     Disasm(DisasmArgs),
     /// Do something with machines that have names.
     Manage(Manage),
+    /// Have a saved machine go on.
+    Load(Box<Load>),
     /// Run a machine in this process.
     Machine(Box<Command>),
 }
@@ -441,6 +466,8 @@ enum What {
     Tour(TourArgs),
     /// A recording.
     Replay(PathBuf),
+    /// A snapshot.
+    Load(Box<Load>),
     /// Costs are to be measured.
     Bench(Box<BenchArgs>),
     /// Bits are to be explained.
@@ -485,14 +512,17 @@ pub fn parse() -> Result<Command, ExitCode> {
 /// Makes sense of a command line.
 fn read(line: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     use clap::{CommandFactory, FromArgMatches};
-    let matches = Cli::command().try_get_matches_from(line)?;
+    let line: Vec<OsString> = line.into_iter().collect();
+    let matches = Cli::command().try_get_matches_from(&line)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let given = |options: &[&'static str]| {
         options.iter().copied().find(|option| {
             matches.value_source(option) == Some(clap::parser::ValueSource::CommandLine)
         })
     };
-    command(cli, given(linux::OPTIONS), given(MACHINE_OPTIONS))
+    let mut command = command(cli, given(linux::OPTIONS), given(MACHINE_OPTIONS))?;
+    command.line = line.into_iter().skip(1).collect();
+    Ok(command)
 }
 
 /// The command whose options describe a machine.
@@ -602,6 +632,15 @@ fn command(
             machine.watch = args.watch;
             (What::Replay(args.recording), machine)
         }
+        Some(Verb::Save(args)) => (What::Manage(Manage::Save(args)), cli.machine),
+        Some(Verb::Load(args)) => {
+            let load = Load {
+                args: *args,
+                verbose,
+                confine: (confine != Confine::Best).then_some(confine),
+            };
+            (What::Load(Box::new(load)), cli.machine)
+        }
         Some(Verb::Bench(args)) => (What::Bench(args), cli.machine),
         Some(Verb::Explain(args)) => (What::Explain(args), cli.machine),
         Some(Verb::Disasm(args)) => (What::Disasm(args), cli.machine),
@@ -661,6 +700,8 @@ fn command(
         name,
         console_log,
         replay: None,
+        restore: None,
+        line: Vec::new(),
         background,
         machine,
     })
@@ -690,6 +731,7 @@ impl Manage {
             Self::List(json) => machines::list(json),
             Self::Attach(name) => machines::attach(&name),
             Self::Stop(stop) => machines::stop(&stop),
+            Self::Save(args) => machines::save(&args.machine_name, &args.file, args.stop),
             Self::Up {
                 files,
                 detach,
@@ -727,6 +769,74 @@ impl Manage {
     }
 }
 
+impl Load {
+    /// Makes the machine again and has it go on. `run` is for this process.
+    ///
+    /// # Errors
+    /// [`HostError`] if the snapshot is none, or its machine cannot be made.
+    pub fn run(
+        self,
+        run: impl FnOnce(Command) -> Result<ExitCode, HostError>,
+    ) -> Result<ExitCode, HostError> {
+        let Self {
+            args,
+            verbose,
+            confine,
+        } = self;
+        let (note, snapshot) = Note::open(&args.file)?;
+        let nonsense = |error: &clap::Error| {
+            HostError::Recording(format!(
+                "{}: its description of the machine makes no sense to this Ruse: {}",
+                args.file.display(),
+                error.to_string().trim_end()
+            ))
+        };
+        let line = std::iter::once("ruse".into());
+        let line = line.chain(note.line.iter().map(OsString::from));
+        let mut command = read(line).map_err(|error| nonsense(&error))?;
+        command.name = args.new_name.or(note.name).or(command.name);
+        if args.detach && !args.background {
+            let Some(name) = command.name else {
+                return Err(HostError::Recording(
+                    "a machine in the background needs a --name".into(),
+                ));
+            };
+            let file = std::path::absolute(&args.file).unwrap_or(args.file);
+            let mut line: Vec<OsString> = vec!["load".into(), "--background".into()];
+            line.extend(["--name".into(), OsString::from(&name), file.into()]);
+            line.extend(args.trust_disks.then(|| "--trust-disks".into()));
+            let confine = confine.and_then(|confine| confine.to_possible_value());
+            let confine = confine.as_ref().map(clap::builder::PossibleValue::get_name);
+            let here = Path::new(".");
+            return machines::in_background(&name, &line, here, verbose, confine);
+        }
+        let watch = args.watch.absolute();
+        std::env::set_current_dir(&note.directory).map_err(|source| HostError::Read {
+            path: note.directory.clone(),
+            source,
+        })?;
+        command.verbose = verbose;
+        command.confine = confine.unwrap_or(command.confine);
+        command.background = args.background;
+        command.dump_dtb = None;
+        command.machine.watch = watch;
+        command.machine.gdb = None;
+        command.machine.record = None;
+        command.restore = Some(Restore {
+            snapshot,
+            recipe: note.recipe,
+            trust: args.trust_disks,
+        });
+        if !matches!(command.what, What::System { .. } | What::Bare(_) | What::Monitor) {
+            return Err(HostError::Recording(format!(
+                "{}: not of a machine",
+                args.file.display()
+            )));
+        }
+        run(command)
+    }
+}
+
 /// Starts machines in the background.
 fn up(
     described: &[(Options, Command)],
@@ -755,6 +865,7 @@ impl Command {
             What::Explain(args) => Task::Explain(args),
             What::Disasm(args) => Task::Disasm(args),
             What::Manage(manage) => Task::Manage(manage),
+            What::Load(load) => Task::Load(load),
             what => Task::Machine(Box::new(Self { what, ..self })),
         }
     }
@@ -907,6 +1018,7 @@ impl Command {
             What::Monitor
             | What::Program(..)
             | What::Replay(_)
+            | What::Load(_)
             | What::Tour(_)
             | What::Manage(_)
             | What::Disk(_)
@@ -1013,7 +1125,13 @@ impl Command {
         if runs {
             self.confine.files(&needs)?;
         }
-        Ok((Machine::new(config)?, facts, watching))
+        let mut machine = Machine::new(config)?;
+        if let Some(restore) = self.restore {
+            restore.recipe.check(&recipe)?;
+            machine.load(restore.snapshot, restore.trust)?;
+        }
+        facts.recipe = recipe;
+        Ok((machine, facts, watching))
     }
 }
 

@@ -31,6 +31,9 @@ pub enum HostError {
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] ruse_machine::SnapshotError),
     /// What cannot be recorded, or replayed.
     #[error("{0}")]
     Recording(String),

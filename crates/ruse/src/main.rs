@@ -18,6 +18,7 @@ mod net;
 mod record;
 mod share;
 mod size;
+mod snapshot;
 mod ssd;
 mod terminal;
 mod tour;
@@ -32,6 +33,7 @@ use console::Stdout;
 use error::HostError;
 use machines::{End, Tee};
 use ruse_machine::{ConsoleOut, Outcome};
+use snapshot::Note;
 
 fn main() -> ExitCode {
     let command = match args::parse() {
@@ -79,6 +81,7 @@ fn run(command: Command) -> Result<ExitCode, HostError> {
         Task::Disasm(args) => explain::disasm(args),
         Task::Tour(args) => tour::run(&args),
         Task::Manage(manage) => manage.run(machine),
+        Task::Load(load) => load.run(machine),
         Task::Machine(command) => machine(*command),
     }
 }
@@ -91,6 +94,7 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         machines::leave();
     }
     let presence = command.presence()?;
+    let (name, line) = (command.name.clone(), command.line.clone());
     // Before this process gives up what listening takes.
     let gdb = match command.gdb() {
         Some(gdb) if dump_dtb.is_none() => Some(gdb.open()?),
@@ -115,7 +119,13 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
     let live = watching.is_live();
     let quit = Arc::<AtomicBool>::default();
     let shown = facts.clone();
-    let control = presence.map(|presence| presence.start(&machine, facts));
+    let control = match presence {
+        Some(presence) => {
+            let note = Note::new(name, &line, facts.recipe.clone())?;
+            Some(presence.start(&machine, facts, note.pack()))
+        }
+        None => None,
+    };
     match &control {
         _ if live => terminal::quit_on_signals(quit.clone())?,
         Some(control) => terminal::shut_down_on_signals(control.shutdown.clone())?,

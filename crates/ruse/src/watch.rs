@@ -86,6 +86,17 @@ impl WatchArgs {
     }
 }
 
+impl WatchArgs {
+    /// The same, wherever this process goes.
+    pub fn absolute(mut self) -> Self {
+        let files = [&mut self.shot, &mut self.trace_out, &mut self.profile];
+        for path in files.into_iter().flatten().chain(&mut self.symbols) {
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| std::mem::take(path));
+        }
+        self
+    }
+}
+
 /// Standard error, as a terminal that may be raw needs it.
 struct Stderr;
 

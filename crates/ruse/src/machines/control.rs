@@ -1,12 +1,12 @@
 //! A machine's presence among those of its user: its entry, the socket on
 //! which it is asked, and the log of its console.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, BufWriter};
 use std::net::Shutdown as Direction;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use ruse_machine::{Handle, Machine};
@@ -18,11 +18,14 @@ use super::shutdown::Shutdown;
 use super::socket::{Listener, Stream};
 use super::wire::{self, DiskFacts, End, Reply, Request, Status, Typed};
 use crate::error::HostError;
+use crate::record::Recipe;
 
 /// How many connections there are at a time.
 const CONNECTIONS: usize = 32;
 /// How long one may take to say what it wants, or to read what it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long who gets a snapshot may take to put it onto a disk.
+const KEEPING: Duration = Duration::from_secs(60);
 /// How often a console without output looks whether anybody is left.
 const PULSE: Duration = Duration::from_millis(200);
 
@@ -37,6 +40,8 @@ pub struct Facts {
     pub disks: Vec<DiskFacts>,
     /// Ports of the host that lead into the guest.
     pub forwards: Vec<String>,
+    /// What it booted.
+    pub recipe: Recipe,
 }
 
 /// A machine's presence before there is the machine: what is to be opened
@@ -87,8 +92,8 @@ impl Presence {
         self.hub.clone()
     }
 
-    /// Starts to answer for `machine`.
-    pub fn start(self, machine: &Machine, facts: Facts) -> Control {
+    /// Starts to answer for `machine`, which can be made again as `note` says.
+    pub fn start(self, machine: &Machine, facts: Facts, note: Vec<u8>) -> Control {
         let handle = machine.handle();
         let shutdown = Shutdown::new(handle.clone(), machine.buttons(), self.hub.clone());
         let mut kept = None;
@@ -101,6 +106,7 @@ impl Presence {
                 started: Instant::now(),
                 facts,
                 log: self.log,
+                note,
             });
             std::thread::spawn(move || desk.accept(&listener));
         }
@@ -119,6 +125,8 @@ struct Desk {
     started: Instant,
     facts: Facts,
     log: Option<PathBuf>,
+    /// How to make the machine again.
+    note: Vec<u8>,
 }
 
 impl Desk {
@@ -162,6 +170,7 @@ impl Desk {
                 watcher.follow(|reply| wire::send(&mut stream, reply))
             }
             Ok(Some(Request::Console)) => self.lend(stream, reader),
+            Ok(Some(Request::Save { stop })) => self.save(stream, reader, stop),
             Err(error) => wire::send(stream, &Reply::Error(error.to_string())),
         }
     }
@@ -181,6 +190,43 @@ impl Desk {
             forwards: self.facts.forwards.clone(),
             log: self.log.clone(),
         }
+    }
+
+    /// Sends the machine, while it stands still.
+    fn save(&self, stream: Stream, reader: BufReader<Stream>, stop: bool) -> io::Result<()> {
+        // Until the other side knows the end.
+        let _watcher = self.shutdown.watch();
+        let (done, over) = mpsc::channel();
+        let note = self.note.clone();
+        let shutdown = self.shutdown.clone();
+        let mut out = Sending {
+            stream: stream.try_clone()?,
+            begun: false,
+        };
+        let asked = self.handle.errand(move |machine| {
+            let saved = {
+                let mut buffered = BufWriter::with_capacity(1 << 20, &mut out);
+                machine.save(&mut buffered, &note)
+            };
+            match saved {
+                Ok(()) if stop => match confirmed(reader) {
+                    true => shutdown.unplug(),
+                    false => log::warn!("nobody has kept the snapshot; the guest goes on"),
+                },
+                Ok(()) => {}
+                Err(error) if out.begun => log::warn!("{error}"),
+                Err(error) => {
+                    let _ = wire::send(&out.stream, &Reply::Error(error.to_string()));
+                }
+            }
+            let _ = done.send(());
+        });
+        if !asked {
+            return wire::send(stream, &Reply::Error("it has ended".into()));
+        }
+        // An error if the machine is gone before it came to that.
+        let _ = over.recv();
+        stream.shutdown(Direction::Both)
     }
 
     /// Lends the console to the other side.
@@ -221,6 +267,34 @@ impl Desk {
         let _ = stream.shutdown(Direction::Both);
         result
     }
+}
+
+/// A snapshot on its way, behind the answer that it comes.
+struct Sending {
+    stream: Stream,
+    begun: bool,
+}
+
+impl io::Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.begun, true) {
+            wire::send(&mut self.stream, &Reply::Snapshot)?;
+        }
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Whether the other side has kept what it was sent, so that the machine may end.
+fn confirmed(mut reader: BufReader<Stream>) -> bool {
+    let _ = reader.get_ref().set_read_timeout(Some(KEEPING));
+    matches!(
+        wire::receive(&mut reader, wire::REQUEST),
+        Ok(Some(Request::Stop { .. }))
+    )
 }
 
 /// Tells one too many so, and does not wait for its attention.

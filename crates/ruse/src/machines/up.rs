@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::file::Options;
@@ -35,10 +35,26 @@ pub fn detached(
     verbose: u8,
     confine: Option<&str>,
 ) -> Result<ExitCode, HostError> {
-    let name = &options.name;
+    let verb = ["boot".into(), "--background".into()];
+    let line: Vec<_> = verb.into_iter().chain(options.args.clone()).collect();
+    in_background(&options.name, &line, options.directory(), verbose, confine)
+}
+
+/// Runs `ruse` with these arguments for a machine in the background; returns when it
+/// runs.
+///
+/// # Errors
+/// [`HostError`] if it runs already, or the host refuses.
+pub fn in_background(
+    name: &str,
+    line: &[OsString],
+    directory: &Path,
+    verbose: u8,
+    confine: Option<&str>,
+) -> Result<ExitCode, HostError> {
     if let Some(found) = Registry::open()?.find(name)? {
         return Err(HostError::Running {
-            name: name.clone(),
+            name: name.into(),
             pid: found.pid,
         });
     }
@@ -61,13 +77,14 @@ pub fn detached(
         path: "ruse".into(),
         source,
     })?;
-    let mut args: Vec<OsString> = vec!["boot".into(), "--background".into()];
+    let (verb, rest) = line.split_at(line.len().min(2));
+    let mut args: Vec<OsString> = verb.to_vec();
     args.extend((0..verbose).map(|_| "-v".into()));
     args.extend(confine.map(|confine| format!("--confine={confine}").into()));
-    args.extend(options.args.iter().cloned());
+    args.extend(rest.iter().cloned());
     let mut child = Command::new(exe)
         .args(args)
-        .current_dir(options.directory())
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.try_clone().map_err(failed)?)

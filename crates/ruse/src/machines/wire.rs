@@ -23,6 +23,12 @@ pub enum Request {
     Status,
     /// To lend its console.
     Console,
+    /// To send all that it is, and with `stop` to end when it gets [`Request::Stop`]
+    /// after that, before the guest goes on.
+    Save {
+        /// Whether it is to end.
+        stop: bool,
+    },
     /// To switch off.
     Stop {
         /// How many seconds the guest has to do so by itself.
@@ -50,6 +56,8 @@ pub enum Reply {
     Status(Status),
     /// To [`Request::Console`].
     Attached,
+    /// To [`Request::Save`]; a snapshot follows.
+    Snapshot,
     /// To [`Request::Stop`], as it goes on.
     Step(Step),
     /// The machine has ended.
