@@ -12,89 +12,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use talk::debian::{IMAGE, INITRD, KERNEL, made};
+use talk::user::User;
 use talk::{Talk, rom};
 
 const USAGE: i32 = 120;
 const STUCK: i32 = 124;
 const HOST: i32 = 125;
-
-/// A user of the test's own, whose machines do not outlive it.
-struct User {
-    dir: tempfile::TempDir,
-}
-
-impl User {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("run")).unwrap();
-        Self { dir }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().into()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = talk::ruse(args);
-        command
-            .env("XDG_RUNTIME_DIR", self.path("run"))
-            .env("XDG_STATE_HOME", self.path("state"));
-        command
-    }
-
-    /// Runs a command to its end, which must have this code.
-    #[track_caller]
-    fn run(&self, args: &[&str], code: i32) -> (String, String) {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(args).output().unwrap();
-        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
-        assert_eq!(
-            status.code(),
-            Some(code),
-            "{args:?}: {stdout:?} {stderr:?} {:?}",
-            std::fs::read_to_string(self.path("state/ruse/web.log"))
-        );
-        (stdout, stderr)
-    }
-
-    /// What runs.
-    fn machines(&self) -> Vec<Value> {
-        let (text, _) = self.run(&["ps", "--json"], 0);
-        serde_json::from_str(&text).unwrap()
-    }
-
-    fn socket(&self, name: &str) -> PathBuf {
-        self.path(&format!("run/ruse/{name}.sock"))
-    }
-
-    fn console_log(&self, name: &str) -> String {
-        let path = self.path(&format!("state/ruse/{name}.console.log"));
-        let bytes = std::fs::read(path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        if let Ok(output) = self.command(&["ps", "--json"]).output()
-            && let Ok(machines) = serde_json::from_slice::<Vec<Value>>(&output.stdout)
-        {
-            for machine in machines {
-                let name = machine["name"].as_str().unwrap_or_default();
-                let _ = self.command(&["stop", "--kill", name]).output();
-            }
-        }
-    }
-}
 
 /// A machine that does nothing, for ever: it knows no power button and no
 /// SysRq.

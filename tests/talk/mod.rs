@@ -5,6 +5,8 @@
 pub mod debian;
 #[cfg(unix)]
 pub mod tty;
+#[cfg(unix)]
+pub mod user;
 
 use std::io::{Read, Write};
 use std::path::Path;

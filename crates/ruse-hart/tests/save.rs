@@ -91,6 +91,9 @@ proptest! {
 #[test]
 fn a_hart_of_another_width_is_refused() {
     let state = Board::new(Xlen::Rv32, 1 << 20).hart.save();
-    let error = Board::new(Xlen::Rv64, 1 << 20).hart.load(&state).unwrap_err();
+    let error = Board::new(Xlen::Rv64, 1 << 20)
+        .hart
+        .load(&state)
+        .unwrap_err();
     assert!(error.to_string().contains("width"), "{error}");
 }

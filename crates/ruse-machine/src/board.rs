@@ -5,8 +5,8 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use ruse_bus::{
-    Activity, BadState, Bus, Clock, Device, HartPins, IrqLine, MapError, NANOS_PER_TICK, Names, Ongoing, Ram,
-    VirtualClock, Wake,
+    Activity, BadState, Bus, Clock, Device, HartPins, IrqLine, MapError, NANOS_PER_TICK, Names,
+    Ongoing, Ram, VirtualClock, Wake,
 };
 use ruse_devices::virtio::{
     self, Blk, Console, Input, Net, P9, Rng, ServerThread, VirtioDevice, VirtioMmio,

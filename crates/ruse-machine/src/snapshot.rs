@@ -162,7 +162,9 @@ impl Make {
             memory: machine.bus.ram().size(),
             sbi: machine.facts.sbi,
             virtual_time: machine.time != Time::Host,
-            devices: places.map(|place| (place.name.into(), place.base)).collect(),
+            devices: places
+                .map(|place| (place.name.into(), place.base))
+                .collect(),
         }
     }
 
@@ -175,7 +177,12 @@ impl Make {
                 format!("{} harts", make.harts),
                 format!("{:#x} bytes of RAM", make.memory),
                 (if make.sbi { "SBI built in" } else { "firmware" }).into(),
-                (if make.virtual_time { "a virtual clock" } else { "the host's clock" }).into(),
+                (if make.virtual_time {
+                    "a virtual clock"
+                } else {
+                    "the host's clock"
+                })
+                .into(),
                 devices.join(", "),
             ]
         };
@@ -224,7 +231,9 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        self.out.write_all(&pack(bytes)).map_err(SnapshotError::Write)
+        self.out
+            .write_all(&pack(bytes))
+            .map_err(SnapshotError::Write)
     }
 
     /// Writes what was collected, behind `head`.
@@ -632,7 +641,9 @@ impl Machine {
         };
         let count = |there: usize, wanted: usize, part: &str| match there == wanted {
             true => Ok(()),
-            false => Err(wrong(part)(BadState::new("there is another number of them"))),
+            false => Err(wrong(part)(BadState::new(
+                "there is another number of them",
+            ))),
         };
         count(state.devices.len(), self.places.len(), "devices")?;
         count(state.harts.len(), self.harts.len(), "harts")?;
@@ -653,10 +664,7 @@ impl Machine {
             loaded.map_err(wrong(place.name))?;
         }
         self.parts.power.take();
-        log::info!(
-            "the machine is {} s old",
-            state.ticks / TIMEBASE_HZ
-        );
+        log::info!("the machine is {} s old", state.ticks / TIMEBASE_HZ);
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::fid::{MAX_PATH, Open};
-use crate::os::Opening;
 use crate::listing::Listing;
+use crate::os::Opening;
 use crate::server::{MAX_MESSAGE, Server};
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -110,7 +110,16 @@ mod tests {
         for good in [&b""[..], b"a", b"a/b", b"..a"] {
             assert!(is_path(good), "{good:?}");
         }
-        for bad in [&b"/"[..], b"/a", b"a/", b"a//b", b"..", b"a/../b", b".", b"a\0"] {
+        for bad in [
+            &b"/"[..],
+            b"/a",
+            b"a/",
+            b"a//b",
+            b"..",
+            b"a/../b",
+            b".",
+            b"a\0",
+        ] {
             assert!(!is_path(bad), "{bad:?}");
         }
         assert!(!is_path(&[b'a'; MAX_PATH + 1]));
@@ -151,6 +160,10 @@ mod tests {
         let mut third = Server::open(folder.path(), true).unwrap();
         third.load(&saved).unwrap();
         assert_eq!(third.fids.get(7).unwrap().path(), Err(Errno::ESTALE));
-        assert!(third.load(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").is_err());
+        assert!(
+            third
+                .load(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
+                .is_err()
+        );
     }
 }

@@ -827,7 +827,10 @@ impl Load {
             recipe: note.recipe,
             trust: args.trust_disks,
         });
-        if !matches!(command.what, What::System { .. } | What::Bare(_) | What::Monitor) {
+        if !matches!(
+            command.what,
+            What::System { .. } | What::Bare(_) | What::Monitor
+        ) {
             return Err(HostError::Recording(format!(
                 "{}: not of a machine",
                 args.file.display()

@@ -86,11 +86,7 @@ impl Note {
     ///
     /// # Errors
     /// [`HostError`] if there is no telling it again.
-    pub fn new(
-        name: Option<String>,
-        line: &[OsString],
-        recipe: Recipe,
-    ) -> Result<Self, HostError> {
+    pub fn new(name: Option<String>, line: &[OsString], recipe: Recipe) -> Result<Self, HostError> {
         let text = |arg: &OsString| match arg.to_str() {
             Some(arg) => Ok(arg.to_owned()),
             None => Err(HostError::NotText(arg.into())),

@@ -196,7 +196,9 @@ impl ServerThread {
     /// What it is called.
     pub fn name(&self) -> &str {
         let thread = self.thread.as_ref();
-        thread.and_then(|thread| thread.thread().name()).unwrap_or("")
+        thread
+            .and_then(|thread| thread.thread().name())
+            .unwrap_or("")
     }
 
     /// Waits until everything that was asked of the thread is done, and given back. False
@@ -204,11 +206,7 @@ impl ServerThread {
     pub fn settle(&self, limit: Duration) -> bool {
         let state = self.shared.lock();
         let busy = |state: &mut State| state.work || state.ongoing.is_some();
-        match self
-            .shared
-            .changed
-            .wait_timeout_while(state, limit, busy)
-        {
+        match self.shared.changed.wait_timeout_while(state, limit, busy) {
             Ok((_, timeout)) => !timeout.timed_out(),
             Err(poisoned) => !poisoned.into_inner().1.timed_out(),
         }
