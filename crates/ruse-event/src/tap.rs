@@ -77,6 +77,13 @@ impl Tap {
         }
     }
 
+    /// Time may be earlier from now on.
+    pub fn rewind(&self) {
+        if let Some(shared) = &self.shared {
+            shared.latest.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// What is wanted.
     pub fn wanted(&self) -> Classes {
         self.shared.as_ref().map_or(Classes::NONE, |shared| {

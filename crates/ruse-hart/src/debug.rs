@@ -238,6 +238,11 @@ impl Hart {
         debug.is_some_and(|debug| debug.offsets.contains(&offset(va)))
     }
 
+    /// Whether a step must not be made here.
+    pub(crate) fn stops_here(&mut self) -> bool {
+        self.debug.is_some() && self.breaks_here()
+    }
+
     fn breaks_here(&mut self) -> bool {
         let pc = self.pc;
         let Some(debug) = &mut self.debug else {

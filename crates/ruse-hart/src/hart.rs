@@ -120,6 +120,12 @@ pub struct Hart {
     pub(crate) bus: Arc<Bus>,
     pub(crate) pins: Arc<HartPins>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Whether its turns are exact ([`Hart::run_exact`]).
+    exact: bool,
+    /// Steps that retired no instruction: traps, interrupts, calls of the built-in SBI.
+    pub(crate) traps: u64,
+    /// A device moved a pin, which ended the quantum.
+    yielded: bool,
     /// Instructions left in the quantum after this slice.
     reserve: i64,
     /// `retired() + budget`.
@@ -184,6 +190,9 @@ impl Hart {
             bus: config.bus,
             pins: config.pins,
             clock: config.clock,
+            exact: false,
+            traps: 0,
+            yielded: false,
             reserve: 0,
             retired_at_zero: 0,
             published: 0,
@@ -234,9 +243,11 @@ impl Hart {
             return self.run_stepwise(instructions);
         }
         self.start(instructions);
-        // Whatever other harts and devices did in between may have broken a
-        // reservation; giving it up is always allowed.
-        self.reservation = None;
+        if !self.exact {
+            // Whatever other harts and devices did in between may have broken a
+            // reservation; giving it up is always allowed.
+            self.reservation = None;
+        }
         let exit = loop {
             if let Some(exit) = self.exit.take() {
                 break exit;
@@ -264,25 +275,56 @@ impl Hart {
         exit
     }
 
-    /// Runs until exactly `instructions` more have been retired, or there is a reason to
-    /// return earlier. When interrupts are taken does not depend on how code was cut into
-    /// blocks.
-    pub fn run_exact(&mut self, instructions: u64) -> Exit {
+    /// From now on its turns are exact: a turn is the same however it is cut into runs and
+    /// steps. Each begins with [`Hart::begin_turn`].
+    pub fn set_exact(&mut self) {
+        self.exact = true;
+    }
+
+    /// A turn begins: what other harts and devices did, and the time, are noticed now.
+    pub fn begin_turn(&mut self) {
+        self.pins.take_attention();
+        self.check_timer();
+        self.reservation = None;
+        self.yielded = false;
+    }
+
+    /// How many steps it has made: each retires an instruction, or takes a trap or an
+    /// interrupt, or is a call of the built-in SBI ([`Hart::note_step`]).
+    pub fn steps(&self) -> u64 {
+        self.retired().wrapping_add(self.traps)
+    }
+
+    /// The call for which [`Hart::run`] returned was answered.
+    pub fn note_step(&mut self) {
+        self.traps += 1;
+    }
+
+    /// Whether the last run ended because a device moved a pin, with which the turn ends.
+    pub fn has_yielded(&self) -> bool {
+        self.yielded
+    }
+
+    /// Runs until exactly so many more steps have been made, or there is a reason to return
+    /// earlier, within a turn that is exact. When interrupts are taken does not depend on
+    /// how code was cut into blocks.
+    pub fn run_exact(&mut self, steps: u64) -> Exit {
         // A block is never longer.
         const MARGIN: u64 = 64;
-        let end = self.retired().wrapping_add(instructions);
-        if instructions > MARGIN {
-            let exit = self.run(instructions - MARGIN);
-            let left = end.wrapping_sub(self.retired());
-            if exit != Exit::Quantum || left > MARGIN {
+        let end = self.steps().wrapping_add(steps);
+        if steps > MARGIN {
+            let exit = self.run(steps - MARGIN);
+            let left = end.wrapping_sub(self.steps());
+            if exit != Exit::Quantum || self.yielded || left > MARGIN {
                 return exit;
             }
         }
-        while self.retired() < end {
-            // The timer counts as it was at the start, as for all of a quantum.
-            let hit = self.timer_hit;
-            let exit = self.step_as(true, Some(hit));
-            if exit != Exit::Quantum {
+        while self.steps() < end {
+            if self.stops_here() {
+                return Exit::Debug(Stop::Breakpoint);
+            }
+            let exit = self.step_noting(true);
+            if exit != Exit::Quantum || self.yielded {
                 return exit;
             }
         }
@@ -296,13 +338,7 @@ impl Hart {
 
     /// The same; no interrupt is taken unless `interrupts`.
     pub(crate) fn step_with(&mut self, interrupts: bool) -> Exit {
-        self.step_as(interrupts, None)
-    }
-
-    /// The same; `timer`: whether the timer counts as having run out, whatever the time.
-    fn step_as(&mut self, interrupts: bool, timer: Option<bool>) -> Exit {
         self.start(1);
-        self.timer_hit = timer.unwrap_or(self.timer_hit);
         let due = interrupts && self.interrupt_due().is_some();
         if due {
             self.take_interrupt();
@@ -325,8 +361,10 @@ impl Hart {
         self.reserve = instructions - self.budget;
         self.retired_at_zero = retired.wrapping_add(self.budget as u64);
         self.unlinked = Unlinked::NONE;
-        self.pins.take_attention();
-        self.check_timer();
+        if !self.exact {
+            self.pins.take_attention();
+            self.check_timer();
+        }
         self.close_guarded(false);
         self.drop_stale();
     }
@@ -364,6 +402,15 @@ impl Hart {
     fn publish(&mut self, retired: u64) {
         self.clock.retire(retired.wrapping_sub(self.published));
         self.published = retired;
+    }
+
+    /// In an exact turn, has the clock show the time at the instruction at `c`, whatever was
+    /// executed in one go with it.
+    pub(crate) fn publish_before(&mut self, c: Cursor) {
+        if self.exact {
+            let before = u64::from(self.code.mark(c).before);
+            self.publish(self.retired().wrapping_add(before));
+        }
     }
 
     /// Ends the quantum at the end of the current block, without losing count.
@@ -749,10 +796,22 @@ impl Hart {
         Cursor::LEAVE
     }
 
+    /// A trap or an interrupt is a step; in an exact turn it uses up one.
+    pub(crate) fn count_trap(&mut self) {
+        self.traps += 1;
+        if self.exact {
+            // `retired()` stays what it is.
+            self.budget -= 1;
+            self.retired_at_zero = self.retired_at_zero.wrapping_sub(1);
+        }
+    }
+
     /// Whether an access moved an interrupt line, or somebody wants the hart
     /// to stop.
-    pub(crate) fn device_stirred(&self) -> bool {
-        self.pins.take_attention() | self.pins.is_kicked()
+    pub(crate) fn device_stirred(&mut self) -> bool {
+        let moved = self.pins.take_attention();
+        self.yielded |= moved;
+        moved | self.pins.is_kicked()
     }
 
     /// The rounding mode that field `rm` selects, if it is a valid one.

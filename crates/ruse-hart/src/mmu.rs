@@ -466,6 +466,7 @@ impl Hart {
             let device = !self.bus.ram().contains(pa, size);
             if device {
                 self.check_device(pa, size, None)?;
+                self.publish_before(c);
             }
             let value = self
                 .bus
@@ -534,6 +535,7 @@ impl Hart {
             let width = Width::from_bytes(size).unwrap_or(Width::B8);
             if !self.bus.ram().contains(pa, size) {
                 self.check_device(pa, size, Some(value & width.mask()))?;
+                self.publish_before(c);
                 // A device may write the reserved bytes on our behalf.
                 self.reservation = None;
                 // Before what the device makes of it.

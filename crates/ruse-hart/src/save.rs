@@ -17,6 +17,7 @@ struct State {
     x: [u64; 32],
     f: [u64; 32],
     retired: u64,
+    traps: u64,
     /// As they read.
     cycle: u64,
     instret: u64,
@@ -69,6 +70,7 @@ impl Hart {
             x: register(0),
             f: register(F0),
             retired,
+            traps: self.traps,
             cycle: c.cycle.read(retired),
             instret: c.instret.read(retired),
             csrs: csrs.to_vec(),
@@ -93,6 +95,7 @@ impl Hart {
         };
         self.reset();
         self.set_retired(state.retired);
+        self.traps = state.traps;
         for (n, (x, f)) in (0..).zip(state.x.into_iter().zip(state.f)) {
             self.set_x(n, x);
             self.set_f(n, f);

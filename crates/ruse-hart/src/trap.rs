@@ -183,6 +183,7 @@ impl Hart {
         };
         self.privilege = mode;
         self.reservation = None;
+        self.count_trap();
         self.mode_changed();
         self.tell_trap(pc, from, irq.map_or(Ok((cause, tval)), Err));
     }

@@ -41,6 +41,8 @@ proptest! {
         // Some instructions, so that counters are somewhere.
         one.load(RAM, &[0x13, 0, 0, 0].repeat(50));
         one.hart.set_pc(RAM);
+        one.hart.set_exact();
+        one.hart.begin_turn();
         one.hart.run_exact(40);
         for (number, value) in writes {
             one.hart.set_csr(number, value);

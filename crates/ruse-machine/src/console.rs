@@ -1,6 +1,7 @@
 //! The two directions of the console, and the handle on a running machine.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use ruse_bus::{HartPins, Wake};
@@ -245,6 +246,8 @@ struct Collected {
     /// stays.
     out: Mutex<Box<dyn ConsoleOut>>,
     bell: Arc<Bell>,
+    /// What is printed has been printed before.
+    muted: AtomicBool,
 }
 
 impl SharedOut {
@@ -255,7 +258,13 @@ impl SharedOut {
             bytes: Mutex::new(Vec::with_capacity(OUTPUT)),
             out: Mutex::new(out),
             bell,
+            muted: AtomicBool::new(false),
         }))
+    }
+
+    /// Whether what is printed from now on has been printed before.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.0.muted.store(muted, Ordering::Relaxed);
     }
 
     /// Whether something waits to be passed on.
@@ -278,6 +287,9 @@ impl SharedOut {
 
 impl ConsoleOut for SharedOut {
     fn write(&mut self, bytes: &[u8]) {
+        if self.0.muted.load(Ordering::Relaxed) {
+            return;
+        }
         let (first, full) = {
             let mut collected = lock(&self.0.bytes);
             let first = collected.is_empty();

@@ -60,7 +60,7 @@ impl ResumePlan {
         }
     }
 
-    fn of(&self, hart: usize) -> Move {
+    pub(crate) fn of(&self, hart: usize) -> Move {
         self.moves.get(hart).copied().unwrap_or(Move::Run)
     }
 }
@@ -131,6 +131,11 @@ impl Machine {
     /// # Errors
     /// As [`Machine::run`].
     pub fn debug_run(&mut self, plan: &ResumePlan) -> Result<DebugStop, MachineError> {
+        if self.journal.is_some() {
+            let stop = self.debug_exact(plan)?;
+            self.parts.out.flush();
+            return Ok(stop);
+        }
         let stop = loop {
             if let Some(stop) = self.debug_round(plan)? {
                 break stop;
@@ -275,16 +280,11 @@ impl Machine {
         Ok(None)
     }
 
-    /// A hart has stopped; has it execute what it stopped before, if that was an access.
-    fn after(
-        &mut self,
-        index: usize,
-        stop: Stop,
-        pc: u64,
-    ) -> Result<Option<DebugStop>, MachineError> {
-        let told = match stop {
-            Stop::Breakpoint => return Ok(Some(DebugStop::Breakpoint { hart: index })),
-            Stop::Trap(trap) => return Ok(Some(DebugStop::Trap { hart: index, trap })),
+    /// What to tell of a stop at `pc`.
+    pub(crate) fn told(&self, index: usize, stop: &Stop, pc: u64) -> DebugStop {
+        match *stop {
+            Stop::Breakpoint => DebugStop::Breakpoint { hart: index },
+            Stop::Trap(trap) => DebugStop::Trap { hart: index, trap },
             Stop::Watch {
                 at,
                 size,
@@ -309,7 +309,20 @@ impl Machine {
                     pc,
                 }
             }
-        };
+        }
+    }
+
+    /// A hart has stopped; has it execute what it stopped before, if that was an access.
+    fn after(
+        &mut self,
+        index: usize,
+        stop: Stop,
+        pc: u64,
+    ) -> Result<Option<DebugStop>, MachineError> {
+        let told = self.told(index, &stop, pc);
+        if let DebugStop::Breakpoint { .. } | DebugStop::Trap { .. } = told {
+            return Ok(Some(told));
+        }
         match self.harts[index].step_over(false) {
             // It has not been executed; what there is to see is the exception.
             Exit::Debug(Stop::Trap(trap)) => Ok(Some(DebugStop::Trap { hart: index, trap })),

@@ -7,6 +7,7 @@ use ruse_bus::{MapError, RamError};
 use thiserror::Error;
 
 use crate::journal::JournalError;
+use crate::snapshot::SnapshotError;
 
 /// Why a machine could not be built or could not go on.
 #[derive(Debug, Error)]
@@ -53,6 +54,9 @@ pub enum MachineError {
     /// A recording.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A snapshot, or a checkpoint.
+    #[error(transparent)]
+    Snapshot(Box<SnapshotError>),
     /// Every hart waits, and nothing is left that could wake one.
     #[error(
         "the guest waits for ever: no interrupt is pending, no timer is set, and input has ended"

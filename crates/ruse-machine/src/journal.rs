@@ -18,7 +18,6 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ruse_bus::Ram;
 use ruse_devices::backend::{Frame, Offload, Segments};
@@ -29,13 +28,12 @@ use thiserror::Error;
 use crate::blocks::{Flaw, fill, pack, unpack};
 use crate::board::Parts;
 use crate::console::Handle;
-use crate::gate::Gate;
 use crate::lock;
 use crate::run::Outcome;
 
 const MAGIC: &[u8; 7] = b"RUSEREC";
 /// Of the format. Recordings of others are refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest entry: a frame, and a bit.
 const LONGEST: u32 = 1 << 20;
 /// Instructions between two checks that a run is still the same.
@@ -163,11 +161,11 @@ impl Recorder {
         })
     }
 
-    fn put(&mut self, at: Position, what: What) {
+    fn put(&mut self, entry: &Entry) {
         if self.broken {
             return;
         }
-        let entry = postcard::to_allocvec(&Entry { at, what }).unwrap_or_default();
+        let entry = postcard::to_allocvec(entry).unwrap_or_default();
         // Whatever comes next, this has been recorded.
         let written = self.out.write_all(&pack(&entry));
         if let Err(error) = written.and_then(|()| self.out.flush()) {
@@ -278,7 +276,19 @@ impl Player {
 }
 
 /// What a machine's inputs are recorded to, or come from.
-pub enum Journal {
+pub struct Journal {
+    source: Source,
+    /// All that came in so far, if somebody may go back to it.
+    history: Option<Vec<Entry>>,
+    /// How much of that has come in where the machine is now.
+    at: usize,
+    /// Until where the machine has ever come.
+    frontier: Position,
+    /// It went back, and has not come there again.
+    again: bool,
+}
+
+enum Source {
     /// They are recorded.
     Record(Recorder),
     /// They come from a recording, and nothing else comes in.
@@ -326,6 +336,60 @@ fn state_of_all(harts: &mut [Hart], ram: &Ram) -> u32 {
 }
 
 impl Journal {
+    /// Inputs are recorded.
+    pub fn record(recorder: Recorder) -> Self {
+        Self::new(Source::Record(recorder))
+    }
+
+    /// Inputs come from a recording, and nothing else comes in.
+    pub fn replay(player: Player) -> Self {
+        Self::new(Source::Replay(player))
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            history: None,
+            at: 0,
+            frontier: Position {
+                retired: 0,
+                ticks: 0,
+            },
+            again: false,
+        }
+    }
+
+    /// From now on remembers what comes in.
+    pub(crate) fn remember(&mut self) {
+        self.history.get_or_insert_default();
+    }
+
+    /// How much has come in.
+    pub(crate) fn cursor(&self) -> usize {
+        self.at
+    }
+
+    /// The machine is where so much had come in.
+    pub(crate) fn go_back(&mut self, cursor: usize) {
+        self.at = cursor;
+        self.again = true;
+    }
+
+    fn path(&self) -> &Path {
+        match &self.source {
+            Source::Record(recorder) => &recorder.path,
+            Source::Replay(player) => &player.path,
+        }
+    }
+
+    fn diverged(&self, at: Position, what: &'static str) -> JournalError {
+        JournalError::Diverged {
+            path: self.path().into(),
+            retired: at.retired,
+            what,
+        }
+    }
+
     /// Lets in what comes in at this position. How the run ends here, if the recording
     /// says so.
     pub(crate) fn exchange(
@@ -334,29 +398,61 @@ impl Journal {
         harts: &mut [Hart],
         parts: &Parts,
         handle: &Handle,
-        gates: &[Arc<Gate>],
     ) -> Result<Option<Outcome>, JournalError> {
-        match self {
-            Self::Record(recorder) => {
-                recorder.exchange(at, harts, parts, handle, gates);
+        let (now, frontier) = (
+            (at.retired, at.ticks),
+            (self.frontier.retired, self.frontier.ticks),
+        );
+        let remembered = self.history.as_ref().map_or(0, Vec::len);
+        let past = self.at < remembered || now < frontier || now == frontier && self.again;
+        if past {
+            // What the guest sends has been sent.
+            parts.gates.iter().for_each(|gate| gate.send(|_| {}));
+        }
+        // What came in here when the machine was here before.
+        while let Some(entry) = self.history.as_ref().and_then(|all| all.get(self.at)) {
+            if entry.at != at {
+                break;
+            }
+            if let Err(what) = entry.what.apply(harts, parts) {
+                return Err(self.diverged(at, what));
+            }
+            self.at += 1;
+        }
+        if past {
+            self.again &= now < frontier;
+            return Ok(None);
+        }
+        self.frontier = at;
+        match &mut self.source {
+            Source::Record(recorder) => {
+                let new = recorder.exchange(at, harts, parts, handle);
+                if let Some(history) = &mut self.history {
+                    history.extend(new);
+                    self.at = history.len();
+                }
                 Ok(None)
             }
-            Self::Replay(player) => {
+            Source::Replay(player) => {
                 // What somebody types now was not typed then.
                 handle.deliver(<[u8]>::len, || true);
-                for gate in gates {
-                    gate.send(|_| {});
-                }
-                player.exchange(at, harts, parts, gates)
+                parts.gates.iter().for_each(|gate| gate.send(|_| {}));
+                let mut keep = |entry| {
+                    if let Some(history) = &mut self.history {
+                        history.push(entry);
+                        self.at = history.len();
+                    }
+                };
+                player.exchange(at, harts, parts, &mut keep)
             }
         }
     }
 
     /// Nobody has anything to do, and nothing is to come: what is wrong, if that is.
     pub(crate) fn idle(&self, at: Position) -> Result<(), JournalError> {
-        match self {
-            Self::Record(_) => Ok(()),
-            Self::Replay(player) => Err(player.diverged(at, "it waits for what did not come")),
+        match &self.source {
+            Source::Record(_) => Ok(()),
+            Source::Replay(player) => Err(player.diverged(at, "it waits for what did not come")),
         }
     }
 
@@ -373,9 +469,12 @@ impl Journal {
             Outcome::Stopped => None,
         };
         let state = state_of_all(harts, ram);
-        match self {
-            Self::Record(recorder) => recorder.put(at, What::End { code, state }),
-            Self::Replay(player) => match &player.next {
+        match &mut self.source {
+            Source::Record(recorder) => recorder.put(&Entry {
+                at,
+                what: What::End { code, state },
+            }),
+            Source::Replay(player) => match &player.next {
                 Some(Entry {
                     at: then,
                     what:
@@ -401,19 +500,20 @@ impl Journal {
 }
 
 impl Recorder {
+    /// Lets in what comes in, and records it; what that was.
     fn exchange(
         &mut self,
         at: Position,
         harts: &mut [Hart],
         parts: &Parts,
         handle: &Handle,
-        gates: &[Arc<Gate>],
-    ) {
+    ) -> Vec<Entry> {
+        let mut taken = Vec::new();
         if at.retired >= self.check {
             self.check = (at.retired / CHECK + 1) * CHECK;
-            self.put(at, What::Check(state_of(harts).finalize()));
+            taken.push(What::Check(state_of(harts).finalize()));
         }
-        let mut taken = Vec::new();
+        let checks = taken.len();
         handle.deliver(
             |bytes| {
                 let len = lock(&parts.input).receive(bytes);
@@ -424,7 +524,7 @@ impl Recorder {
             },
             || false,
         );
-        if taken.is_empty() {
+        if taken.len() == checks {
             let mut breaks = 0;
             handle.deliver(
                 |_| 0,
@@ -436,7 +536,7 @@ impl Recorder {
             );
             taken.extend((0..breaks).map(|_| What::Break));
         }
-        for (card, gate) in (0..).zip(gates) {
+        for (card, gate) in (0..).zip(&parts.gates) {
             gate.exchange(|frame, given| {
                 let Offload { checksum, segments } = frame.offload;
                 taken.push(What::Frame {
@@ -448,19 +548,59 @@ impl Recorder {
                 });
             });
         }
-        for what in taken {
-            self.put(at, what);
+        let entries: Vec<_> = taken.into_iter().map(|what| Entry { at, what }).collect();
+        entries.iter().for_each(|entry| self.put(entry));
+        entries
+    }
+}
+
+impl What {
+    /// Has it come in, or compares.
+    ///
+    /// # Errors
+    /// What is not as it was.
+    fn apply(&self, harts: &mut [Hart], parts: &Parts) -> Result<(), &'static str> {
+        let same = match self {
+            Self::Typed(bytes) => lock(&parts.input).receive(bytes) == bytes.len(),
+            Self::Break => lock(&parts.uart).receive_break(),
+            Self::Frame {
+                card,
+                bytes,
+                checksum,
+                segments,
+                given,
+            } => {
+                let frame = Frame {
+                    bytes: bytes.clone(),
+                    offload: Offload {
+                        checksum: *checksum,
+                        segments: segments.map(|(v6, size, header)| Segments { v6, size, header }),
+                    },
+                };
+                let gate = parts.gates.get(*card as usize);
+                gate.is_some_and(|gate| gate.offer(frame) == *given)
+            }
+            Self::Check(state) => state_of(harts).finalize() == *state,
+            Self::End { .. } => true,
+        };
+        match (same, self) {
+            (true, _) => Ok(()),
+            (false, Self::Typed(_)) => Err("it does not take what was typed"),
+            (false, Self::Break) => Err("it does not take a break"),
+            (false, Self::Frame { .. }) => Err("it does not take a frame as it did"),
+            (false, _) => Err("registers differ"),
         }
     }
 }
 
 impl Player {
+    /// `keep` gets what came in.
     fn exchange(
         &mut self,
         at: Position,
         harts: &mut [Hart],
         parts: &Parts,
-        gates: &[Arc<Gate>],
+        keep: &mut dyn FnMut(Entry),
     ) -> Result<Option<Outcome>, JournalError> {
         loop {
             let Some(entry) = &self.next else {
@@ -478,48 +618,16 @@ impl Player {
                 };
             }
             match &entry.what {
-                What::Typed(bytes) => {
-                    if lock(&parts.input).receive(bytes) != bytes.len() {
-                        return Err(self.diverged(at, "it does not take what was typed"));
-                    }
-                }
-                What::Break => {
-                    if !lock(&parts.uart).receive_break() {
-                        return Err(self.diverged(at, "it does not take a break"));
-                    }
-                }
-                What::Frame {
-                    card,
-                    bytes,
-                    checksum,
-                    segments,
-                    given,
-                } => {
-                    let frame = Frame {
-                        bytes: bytes.clone(),
-                        offload: Offload {
-                            checksum: *checksum,
-                            segments: segments.map(|(v6, size, header)| Segments {
-                                v6,
-                                size,
-                                header,
-                            }),
-                        },
-                    };
-                    let gate = gates.get(*card as usize);
-                    if gate.is_none_or(|gate| gate.offer(frame) != *given) {
-                        return Err(self.diverged(at, "it does not take a frame as it did"));
-                    }
-                }
-                What::Check(state) => {
-                    if state_of(harts).finalize() != *state {
-                        return Err(self.diverged(at, "registers differ"));
-                    }
-                }
                 // The guest switches off by itself.
                 What::End { code: Some(_), .. } => return Ok(None),
                 What::End { code: None, .. } => return Ok(Some(Outcome::Stopped)),
+                what => {
+                    if let Err(what) = what.apply(harts, parts) {
+                        return Err(self.diverged(at, what));
+                    }
+                }
             }
+            self.next.take().into_iter().for_each(&mut *keep);
             self.advance()?;
         }
     }

@@ -12,10 +12,12 @@ use crate::buttons::Buttons;
 use crate::config::{Boot, MachineConfig, Sample, Time};
 use crate::console::{Brake, Handle};
 use crate::error::MachineError;
+use crate::exact::Turn;
 use crate::fdt::{self, Facts};
 use crate::journal::{Journal, Position};
 use crate::layout;
 use crate::load::{self, Plan};
+use crate::past::Past;
 use crate::rom::{Reset, Rom};
 use crate::run::Outcome;
 use crate::seat::{Seat, State};
@@ -31,6 +33,10 @@ pub struct Machine {
     pub(crate) quantum: u64,
     pub(crate) sample: Option<Arc<dyn Sample>>,
     pub(crate) journal: Option<Journal>,
+    /// With a journal: where it is within a round; between two if nowhere.
+    pub(crate) turn: Option<Turn>,
+    /// Where it has been, if it is to remember.
+    pub(crate) past: Option<Past>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) places: Vec<Place>,
     plan: Plan,
@@ -113,6 +119,7 @@ impl Machine {
         }
 
         let bus = Arc::new(bus);
+        let exact = config.journal.is_some();
         let make_hart = |(hartid, pins): (usize, &Arc<_>)| {
             let mut hart = Hart::new(HartConfig {
                 hartid: hartid as u64,
@@ -124,6 +131,9 @@ impl Machine {
                 sbi,
             });
             hart.watch(&parts.tap);
+            if exact {
+                hart.set_exact();
+            }
             hart
         };
         let seats = parts.pins.iter().zip(&parts.bells);
@@ -136,6 +146,8 @@ impl Machine {
             quantum: config.quantum.max(1),
             sample: config.sample,
             journal: config.journal,
+            turn: None,
+            past: None,
             parts,
             bus,
             places,
@@ -182,6 +194,7 @@ impl Machine {
         self.bus.reset();
         self.parts.clock.set(0);
         self.parts.power.take();
+        self.turn = None;
         self.start()
     }
 

@@ -11,6 +11,7 @@ use crate::clock::span;
 use crate::config::Time;
 use crate::console::Handle;
 use crate::error::MachineError;
+use crate::exact::Until;
 use crate::lock;
 use crate::machine::Machine;
 use crate::sbi;
@@ -41,7 +42,9 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] if the guest cannot go on.
     pub fn run(&mut self) -> Result<Outcome, MachineError> {
-        let outcome = if self.time == Time::Host && self.harts.len() > 1 {
+        let outcome = if self.journal.is_some() {
+            self.run_exact(Until::Stopped)?.unwrap_or(Outcome::Stopped)
+        } else if self.time == Time::Host && self.harts.len() > 1 {
             self.run_threads()?
         } else {
             loop {
@@ -61,6 +64,12 @@ impl Machine {
     /// # Errors
     /// As [`Machine::run`].
     pub fn run_for(&mut self, instructions: u64) -> Result<Option<Outcome>, MachineError> {
+        if self.journal.is_some() {
+            let until = Until::Steps(self.steps().saturating_add(instructions));
+            let outcome = self.run_exact(until)?;
+            self.parts.out.flush();
+            return Ok(outcome);
+        }
         let end = self.retired().saturating_add(instructions);
         while self.retired() < end {
             if let Some(outcome) = self.round()? {
@@ -124,7 +133,7 @@ impl Machine {
             None => Ok(Ok(poll(&self.parts, &self.handle).0)),
             Some(journal) => {
                 let (parts, handle) = (&self.parts, &self.handle);
-                let ended = journal.exchange(at, &mut self.harts, parts, handle, &parts.gates)?;
+                let ended = journal.exchange(at, &mut self.harts, parts, handle)?;
                 Ok(match ended {
                     Some(outcome) => Err(outcome),
                     None => Ok(timers(parts)),
@@ -140,10 +149,7 @@ impl Machine {
             let hart = &mut self.harts[index];
             let seat = &self.seats[index];
             let before = hart.retired();
-            let exit = match self.journal {
-                None => hart.run(left),
-                Some(_) => hart.run_exact(left),
-            };
+            let exit = hart.run(left);
             let ran = hart.retired().wrapping_sub(before);
             match exit {
                 Exit::Quantum => {
@@ -177,7 +183,7 @@ impl Machine {
 
     /// Nobody has anything to do: lets time pass until somebody may have.
     /// `closed`: nobody will type any more.
-    fn idle(&mut self, deadline: Option<u64>, closed: bool) -> Result<(), MachineError> {
+    pub(crate) fn idle(&mut self, deadline: Option<u64>, closed: bool) -> Result<(), MachineError> {
         let waiting = self.harts.iter().zip(&self.seats);
         let timers = waiting
             .filter(|(_, seat)| seat.state() != State::Stopped)

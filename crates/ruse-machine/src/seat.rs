@@ -152,6 +152,11 @@ impl Seat {
         lock(&self.desk).state
     }
 
+    /// Whether something is on the desk that the hart has not seen.
+    pub(crate) fn has_news(&self) -> bool {
+        self.news.load(Ordering::SeqCst)
+    }
+
     /// Asks for a fence. `None`: it is not to be waited for, because the hart
     /// will execute it before anything else.
     pub(crate) fn ask(&self, fence: Fence) -> Option<Ticket> {

@@ -454,6 +454,19 @@ impl Machine {
         written.and(flushed)
     }
 
+    /// [`Machine::save`] without a note, for this same machine.
+    pub(crate) fn write_all(&mut self, out: &mut Vec<u8>) -> Result<(), SnapshotError> {
+        self.rest()?;
+        let state = self.state()?;
+        out.extend(start(&[]));
+        self.write(&state, out)
+    }
+
+    /// [`Machine::load`] of what this same machine wrote.
+    pub(crate) fn become_it(&mut self, snapshot: Snapshot) -> Result<(), SnapshotError> {
+        self.load(snapshot, true)
+    }
+
     /// Waits until nothing is at work, and everything is where it is going.
     fn rest(&mut self) -> Result<(), SnapshotError> {
         for thread in &self.parts.threads {

@@ -222,7 +222,7 @@ impl Recipe {
         })?;
         let header = postcard::to_allocvec(self).unwrap_or_default();
         let recorder = Recorder::new(Box::new(BufWriter::new(file)), path, &header);
-        Ok(Journal::Record(
+        Ok(Journal::record(
             recorder.map_err(ruse_machine::MachineError::from)?,
         ))
     }
@@ -252,6 +252,6 @@ impl Recipe {
                 recipe.ruse
             )));
         }
-        Ok((recipe, Journal::Replay(player)))
+        Ok((recipe, Journal::replay(player)))
     }
 }

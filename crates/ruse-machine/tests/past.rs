@@ -1,0 +1,196 @@
+//! A machine that goes back is where it was, and comes again to where it had been.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use ruse_disk::MemoryDisk;
+use ruse_machine::{
+    Boot, ConsoleOut, DebugStop, Image, Journal, Machine, MachineConfig, Move, NoWayBack, Outcome,
+    Recorder, ResumePlan, Time, Watchpoint, layout,
+};
+
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl ConsoleOut for Screen {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+    }
+}
+
+fn machine(image: Image, harts: usize) -> (Machine, Screen) {
+    let screen = Screen::default();
+    let mut config = MachineConfig::new(Boot::Bare { image });
+    config.memory = 4 << 20;
+    config.cpu.harts = harts;
+    config.time = Time::Virtual {
+        instructions_per_tick: 3,
+        epoch_nanos: 0,
+    };
+    config.console = Box::new(screen.clone());
+    config.disks = vec![Box::new(MemoryDisk::new(64))];
+    config.quantum = 700;
+    let recorder = Recorder::new(Box::new(io::sink()), Path::new("record"), b"").unwrap();
+    config.journal = Some(Journal::record(recorder));
+    let mut machine = Machine::new(config).unwrap();
+    assert!(machine.remember());
+    (machine, screen)
+}
+
+fn monitor() -> Image {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../roms/monitor/monitor.elf");
+    Image::open(&path, 1 << 30).unwrap()
+}
+
+/// Harts that add to a word together and wait for their timers in between.
+fn program() -> Image {
+    let words: [u32; 16] = [
+        0xf140_22f3, // csrr t0, mhartid
+        0x0032_9293, // slli t0, t0, 3
+        0x0200_4337, // lui t1, 0x2004
+        0x0053_0333, // add t1, t1, t0: mtimecmp
+        0x0200_c3b7, // lui t2, 0x200c
+        0xff83_b383, // loop: ld t2, -8(t2): mtime
+        0x0c83_8393, // addi t2, t2, 200
+        0x0073_3023, // sd t2, 0(t1)
+        0x0800_0e13, // li t3, 0x80
+        0x304e_1073, // csrw mie, t3
+        0x0000_1e17, // auipc t3, 1
+        0x01c0_0eb3, // add t4, x0, t3
+        0x005e_ae2f, // amoadd.w t3, t0, (t4)
+        0x1050_0073, // wfi
+        0x0200_c3b7, // lui t2, 0x200c
+        0xfd9f_f06f, // j loop
+    ];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    Image::new("program", bytes)
+}
+
+/// All that a hart is, and its time.
+fn look(machine: &mut Machine) -> Vec<Vec<u8>> {
+    machine.harts_mut().iter_mut().map(|hart| hart.save()).collect()
+}
+
+fn step(machine: &mut Machine, hart: usize) -> DebugStop {
+    machine.debug_run(&ResumePlan::step(hart, Move::Run)).unwrap()
+}
+
+#[test]
+fn steps_back_are_the_steps_forward() {
+    for (image, harts) in [(monitor(), 1), (program(), 1), (program(), 3)] {
+        let (mut machine, _) = machine(image, harts);
+        machine.handle().send(b"write 5 hello\rrng\r");
+        for start in [0, 333, 5_000] {
+            machine.run_for(start).unwrap();
+            // Of one hart, each between steps of the others.
+            let hart = harts - 1;
+            let mut seen = vec![];
+            for _ in 0..300 {
+                seen.push(machine.harts_mut()[hart].save());
+                let stop = step(&mut machine, hart);
+                assert_eq!(stop, DebugStop::Step { hart });
+            }
+            let end = look(&mut machine);
+            for (n, state) in seen.iter().enumerate().rev() {
+                machine.step_back(hart).unwrap().unwrap();
+                let now = machine.harts_mut()[hart].save();
+                assert!(now == *state, "{harts} harts, {n} after {start}");
+            }
+            assert!(machine.past_left() > 0);
+            // And there again.
+            for _ in 0..300 {
+                step(&mut machine, hart);
+            }
+            assert!(look(&mut machine) == end, "after {start}");
+        }
+    }
+}
+
+#[test]
+fn the_way_back_changes_nothing() {
+    let type_in = |machine: &mut Machine, text: &[u8]| {
+        machine.handle().send(text);
+        machine.run_for(3_000).unwrap();
+    };
+    let (mut plain, said) = machine(monitor(), 1);
+    let (mut other, echo) = machine(monitor(), 1);
+    for text in [&b"write 5 hello\r"[..], b"read 5\r", b"rng\rtime\r", b"sleep 1\r"] {
+        type_in(&mut plain, text);
+        type_in(&mut other, text);
+        for _ in 0..3 {
+            other.step_back(0).unwrap().unwrap();
+        }
+        let left = other.past_left();
+        assert_eq!(left, 3);
+        // What was printed is not printed again.
+        other.run_for(left).unwrap();
+    }
+    for machine in [&mut plain, &mut other] {
+        machine.handle().send(b"read 5\rrng\rtime\roff 4\r");
+        assert_eq!(machine.run().unwrap(), Outcome::Off { code: 4 });
+    }
+    assert_eq!(said.text(), echo.text());
+    assert!(look(&mut plain) == look(&mut other));
+    // From the end, too.
+    let end = look(&mut other);
+    other.step_back(0).unwrap().unwrap();
+    assert_eq!(other.run().unwrap(), Outcome::Off { code: 4 });
+    assert!(look(&mut other) == end);
+    assert_eq!(said.text(), echo.text());
+}
+
+#[test]
+fn the_last_stop_is_found() {
+    let (mut machine, _) = machine(program(), 1);
+    machine.run_for(5_000).unwrap();
+    // The AMO, and the word that it changes.
+    let at = layout::RAM + 48;
+    let word = Watchpoint {
+        at: layout::RAM + 0x1028,
+        len: 4,
+        read: false,
+        write: true,
+    };
+    machine.harts_mut()[0].add_breakpoint(at);
+    let mut last = machine.harts()[0].steps();
+    for _ in 0..5 {
+        let stop = machine.run_back().unwrap().unwrap();
+        assert_eq!(stop, Some(DebugStop::Breakpoint { hart: 0 }));
+        let now = machine.harts()[0].steps();
+        assert_eq!(machine.harts()[0].pc(), at);
+        assert!(now < last);
+        last = now;
+    }
+    // Forward from there to the next one.
+    let stop = machine.debug_run(&ResumePlan::run()).unwrap();
+    assert_eq!(stop, DebugStop::Breakpoint { hart: 0 });
+    assert!(machine.harts()[0].steps() > last);
+    machine.harts_mut()[0].remove_breakpoint(at);
+    machine.harts_mut()[0].add_watchpoint(word);
+    let stop = machine.run_back().unwrap().unwrap().unwrap();
+    assert!(matches!(stop, DebugStop::Watch { hart: 0, write: true, .. }), "{stop:?}");
+    // It is about to happen.
+    assert_eq!(machine.harts()[0].pc(), at);
+    machine.harts_mut()[0].remove_watchpoint(&word);
+    // Nothing more: the beginning, where there is no way back.
+    assert_eq!(machine.run_back().unwrap().unwrap(), None);
+    assert_eq!(machine.harts()[0].steps(), 0);
+    assert_eq!(machine.run_back().unwrap(), Err(NoWayBack::Beginning));
+    assert_eq!(machine.step_back(0).unwrap(), Err(NoWayBack::Beginning));
+}
+
+#[test]
+fn who_does_not_remember_does_not_go_back() {
+    let mut config = MachineConfig::new(Boot::Bare { image: program() });
+    config.memory = 1 << 20;
+    let mut machine = Machine::new(config).unwrap();
+    assert!(!machine.remember());
+    assert_eq!(machine.step_back(0).unwrap(), Err(NoWayBack::Forgotten));
+}
