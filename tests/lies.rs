@@ -287,6 +287,42 @@ fn the_live_view_shows_steps_and_stops() {
 }
 
 #[test]
+fn there_is_a_way_back() {
+    let args = ["--lies", "--paused", "--clock", "virtual", &hello()];
+    let mut live = Live::start(&args, 80, 24);
+    live.shows("stands: before the first instruction");
+    live.press("<");
+    live.shows("this is the beginning");
+    live.press("p");
+    live.shows("over: the guest switched off");
+    // From the end, too; and what was printed stays.
+    live.press("<");
+    live.shows("one step back, 1 before the present");
+    live.press("<");
+    let text = live.shows("one step back, 2 before the present");
+    assert!(text.contains("hello from RV64"), "{text}");
+    live.press("R_start\r");
+    live.shows("back at 0x80000000");
+    live.press("s");
+    live.shows("stands: one instruction");
+    live.press("T");
+    live.shows("there was no exception");
+    live.press("p");
+    let text = live.shows("over: the guest switched off");
+    assert_eq!(text.matches("hello from RV64").count(), 1, "{text}");
+    live.press("q");
+    live.talk.ends(0);
+    live.terminal.assert_restored();
+    // Not without the virtual clock.
+    let mut live = Live::start(&["--lies", "--paused", &hello()], 80, 24);
+    live.shows("stands: before the first instruction");
+    live.press("<");
+    live.shows("no way back");
+    live.press("q");
+    live.talk.ends(STOPPED);
+}
+
+#[test]
 fn keys_reach_the_guest_and_signals_restore_the_terminal() {
     let monitor = rom("monitor/monitor.elf");
     let dir = tempfile::tempdir().unwrap();

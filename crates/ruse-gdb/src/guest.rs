@@ -56,6 +56,8 @@ pub enum Halt<O> {
     Step(Thread),
     /// A thread has to be looked at, for what this signal of GDB's stands for.
     Signal(Thread, u8),
+    /// It went back to where there is no way back from, as a thread sees it.
+    Beginning(Thread),
     /// It was interrupted ([`Guest::interrupter`]).
     Interrupted,
     /// It has ended.
@@ -104,6 +106,20 @@ pub trait Guest {
     /// # Errors
     /// If the guest cannot go on.
     fn resume(&mut self, plan: &Plan) -> Result<Halt<Self::Outcome>, Self::Error>;
+
+    /// Whether it can go back.
+    fn has_past(&self) -> bool {
+        false
+    }
+
+    /// Goes back: by one step of a thread, or to the last time that something would have
+    /// stopped it.
+    ///
+    /// # Errors
+    /// If the guest cannot do again what it did.
+    fn back(&mut self, step: Option<Thread>) -> Result<Halt<Self::Outcome>, Self::Error> {
+        Ok(Halt::Beginning(step.unwrap_or(1)))
+    }
 
     /// Makes [`Guest::resume`] return with [`Halt::Interrupted`], now or the next time.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;

@@ -8,6 +8,7 @@ use gdbstub::common::{Signal, Tid};
 use gdbstub::conn::Connection;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
 use gdbstub::stub::{DisconnectReason, GdbStubBuilder, MultiThreadStopReason};
+use gdbstub::target::ext::base::reverse_exec::ReplayLogPosition;
 
 use crate::guest::{Guest, Halt, Plan, Thread};
 use crate::listen::{Event, Server, Stream};
@@ -262,6 +263,10 @@ fn reason<G: Guest>(target: &mut Debugged<'_, G>, halt: &Halt<G::Outcome>) -> Re
         },
         Halt::Signal(thread, number) => signal(thread, Signal(number)),
         Halt::Step(thread) => signal(thread, Signal::SIGTRAP),
+        Halt::Beginning(thread) => MultiThreadStopReason::ReplayLog {
+            tid: Tid::new(thread),
+            pos: ReplayLogPosition::Begin,
+        },
         Halt::Interrupted | Halt::Over(_) => signal(target.selected(), Signal::SIGINT),
     }
 }

@@ -167,6 +167,30 @@ impl Guest for Machine {
         }
     }
 
+    fn has_past(&self) -> bool {
+        self.remembers()
+    }
+
+    fn back(&mut self, step: Option<Thread>) -> Result<Halt<Outcome>, MachineError> {
+        if let Some(thread) = step {
+            let Some(hart) = Some(index(thread)).filter(|hart| *hart < self.harts().len()) else {
+                return Ok(Halt::Beginning(thread));
+            };
+            return Ok(match self.step_back(hart)? {
+                Ok(()) => Halt::Step(thread),
+                Err(_) => Halt::Beginning(thread),
+            });
+        }
+        Ok(match self.run_back()? {
+            Ok(Some(DebugStop::Breakpoint { hart })) => Halt::Breakpoint(hart + 1),
+            Ok(Some(DebugStop::Watch { hart, point, .. })) => Halt::Watch(hart + 1, point),
+            Ok(Some(DebugStop::Mmio { hart, .. } | DebugStop::Trap { hart, .. })) => {
+                Halt::Signal(hart + 1, SIGTRAP)
+            }
+            Ok(_) | Err(_) => Halt::Beginning(1),
+        })
+    }
+
     fn interrupter(&self) -> Box<dyn Fn() + Send> {
         let handle = self.handle();
         Box::new(move || handle.interrupt())

@@ -9,6 +9,9 @@ use gdbstub::target::ext::base::multithread::{
     MultiThreadResumeOps, MultiThreadSchedulerLocking, MultiThreadSchedulerLockingOps,
     MultiThreadSingleStep, MultiThreadSingleStepOps,
 };
+use gdbstub::target::ext::base::reverse_exec::{
+    ReverseCont, ReverseContOps, ReverseStep, ReverseStepOps,
+};
 use gdbstub::target::ext::base::single_register_access::{
     SingleRegisterAccess, SingleRegisterAccessOps,
 };
@@ -45,6 +48,9 @@ pub(crate) struct Debugged<'a, G: Guest> {
     actions: BTreeMap<Thread, Move>,
     ranges: BTreeMap<Thread, (u64, u64)>,
     locked: bool,
+    /// It is to go back instead: by a step of a thread, or as far as there is nothing to
+    /// stop for.
+    back: Option<Option<Thread>>,
     /// The guest was told to go on.
     pub(crate) went: bool,
     /// `monitor quit` was said.
@@ -68,6 +74,7 @@ impl<'a, G: Guest> Debugged<'a, G> {
             actions: BTreeMap::new(),
             ranges: BTreeMap::new(),
             locked: false,
+            back: None,
             went: false,
             quit: false,
             map: guest.memory_map(),
@@ -98,7 +105,10 @@ impl<'a, G: Guest> Debugged<'a, G> {
             others: if self.locked { Move::Stay } else { Move::Run },
         };
         loop {
-            let halt = self.guest.resume(&plan)?;
+            let halt = match self.back.take() {
+                Some(step) => self.guest.back(step)?,
+                None => self.guest.resume(&plan)?,
+            };
             match halt {
                 Halt::Step(thread) => {
                     self.thread = thread;
@@ -108,7 +118,10 @@ impl<'a, G: Guest> Debugged<'a, G> {
                         return Ok(halt);
                     }
                 }
-                Halt::Breakpoint(thread) | Halt::Watch(thread, _) | Halt::Signal(thread, _) => {
+                Halt::Breakpoint(thread)
+                | Halt::Watch(thread, _)
+                | Halt::Signal(thread, _)
+                | Halt::Beginning(thread) => {
                     self.thread = thread;
                     return Ok(halt);
                 }
@@ -294,6 +307,14 @@ impl<G: Guest> MultiThreadResume for Debugged<'_, G> {
         Some(self)
     }
 
+    fn support_reverse_step(&mut self) -> Option<ReverseStepOps<'_, Tid, Self>> {
+        self.guest.has_past().then_some(self)
+    }
+
+    fn support_reverse_cont(&mut self) -> Option<ReverseContOps<'_, Tid, Self>> {
+        self.guest.has_past().then_some(self)
+    }
+
     fn support_range_step(&mut self) -> Option<MultiThreadRangeSteppingOps<'_, Self>> {
         Some(self)
     }
@@ -416,6 +437,20 @@ impl<G: Guest> HwWatchpoint for Debugged<'_, G> {
         self.watched.retain(|known| *known != point);
         self.guest.set_watchpoint(point, false);
         Ok(self.watched.len() < before)
+    }
+}
+
+impl<G: Guest> ReverseStep<Tid> for Debugged<'_, G> {
+    fn reverse_step(&mut self, tid: Tid) -> Result<(), Never> {
+        self.back = Some(Some(tid.get()));
+        Ok(())
+    }
+}
+
+impl<G: Guest> ReverseCont<Tid> for Debugged<'_, G> {
+    fn reverse_cont(&mut self) -> Result<(), Never> {
+        self.back = Some(None);
+        Ok(())
     }
 }
 

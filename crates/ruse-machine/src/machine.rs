@@ -211,6 +211,7 @@ impl Machine {
     /// # Errors
     /// [`MachineError`] if the machine ends otherwise than in its recording.
     pub fn end(&mut self, outcome: Outcome) -> Result<(), MachineError> {
+        self.come_back()?;
         let at = self.position();
         if let Some(journal) = &mut self.journal {
             journal.end(at, &mut self.harts, self.bus.ram(), outcome)?;

@@ -108,6 +108,11 @@ impl Machine {
         true
     }
 
+    /// Whether it remembers where it has been.
+    pub fn remembers(&self) -> bool {
+        self.past.is_some()
+    }
+
     /// Steps until the machine is where it has never been; 0 if it is there.
     pub fn past_left(&self) -> u64 {
         let frontier = self.past.as_ref().map_or(0, |past| past.frontier);
@@ -195,6 +200,19 @@ impl Machine {
         }
     }
 
+    /// Goes on to where it has been, if it went back.
+    pub(crate) fn come_back(&mut self) -> Result<(), MachineError> {
+        let left = self.past_left();
+        if left == 0 {
+            return Ok(());
+        }
+        let until = Until::Steps(self.steps() + left);
+        self.quietly(|machine| {
+            while !matches!(machine.exact(until)?, None | Some(DebugStop::Outcome(_))) {}
+            Ok(())
+        })
+    }
+
     /// Goes back by one step of a hart.
     ///
     /// # Errors
@@ -236,7 +254,10 @@ impl Machine {
         self.quietly(|machine| {
             let mut end = here;
             for index in (0..=from).rev() {
-                let first = machine.past.as_ref().map_or(0, |p| p.checkpoints[index].steps);
+                let first = machine
+                    .past
+                    .as_ref()
+                    .map_or(0, |p| p.checkpoints[index].steps);
                 machine.restore(index)?;
                 let mut last = None;
                 loop {
@@ -258,7 +279,10 @@ impl Machine {
                 if let Some((at, stop)) = last {
                     machine.seek(index, Until::Steps(at))?;
                     // Whoever goes on from here knows of it.
-                    machine.harts.iter_mut().for_each(ruse_hart::Hart::pass_breakpoint);
+                    machine
+                        .harts
+                        .iter_mut()
+                        .for_each(ruse_hart::Hart::pass_breakpoint);
                     return Ok(Ok(Some(stop)));
                 }
                 end = first;

@@ -75,11 +75,17 @@ fn program() -> Image {
 
 /// All that a hart is, and its time.
 fn look(machine: &mut Machine) -> Vec<Vec<u8>> {
-    machine.harts_mut().iter_mut().map(|hart| hart.save()).collect()
+    machine
+        .harts_mut()
+        .iter_mut()
+        .map(|hart| hart.save())
+        .collect()
 }
 
 fn step(machine: &mut Machine, hart: usize) -> DebugStop {
-    machine.debug_run(&ResumePlan::step(hart, Move::Run)).unwrap()
+    machine
+        .debug_run(&ResumePlan::step(hart, Move::Run))
+        .unwrap()
 }
 
 #[test]
@@ -121,7 +127,12 @@ fn the_way_back_changes_nothing() {
     };
     let (mut plain, said) = machine(monitor(), 1);
     let (mut other, echo) = machine(monitor(), 1);
-    for text in [&b"write 5 hello\r"[..], b"read 5\r", b"rng\rtime\r", b"sleep 1\r"] {
+    for text in [
+        &b"write 5 hello\r"[..],
+        b"read 5\r",
+        b"rng\rtime\r",
+        b"sleep 1\r",
+    ] {
         type_in(&mut plain, text);
         type_in(&mut other, text);
         for _ in 0..3 {
@@ -175,7 +186,17 @@ fn the_last_stop_is_found() {
     machine.harts_mut()[0].remove_breakpoint(at);
     machine.harts_mut()[0].add_watchpoint(word);
     let stop = machine.run_back().unwrap().unwrap().unwrap();
-    assert!(matches!(stop, DebugStop::Watch { hart: 0, write: true, .. }), "{stop:?}");
+    assert!(
+        matches!(
+            stop,
+            DebugStop::Watch {
+                hart: 0,
+                write: true,
+                ..
+            }
+        ),
+        "{stop:?}"
+    );
     // It is about to happen.
     assert_eq!(machine.harts()[0].pc(), at);
     machine.harts_mut()[0].remove_watchpoint(&word);

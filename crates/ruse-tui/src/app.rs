@@ -15,7 +15,7 @@ use ruse_event::{Class, Classes, Event};
 use ruse_lens::story::{Lie, Scene, Teller};
 use ruse_machine::{Machine, MachineError, Outcome};
 
-use crate::control::{Control, Order, Reply, Step};
+use crate::control::{Back, Control, Order, Reply, Step};
 use crate::feed::{Catch, Feed, Screen};
 use crate::panes::{self, Pane};
 use crate::view::{View, Wish};
@@ -86,6 +86,7 @@ pub(crate) struct Counts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
     RunTo,
+    BackTo,
     Walk,
     Dump,
     Filter,
@@ -97,6 +98,7 @@ impl Question {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::RunTo => "run to (address or symbol): ",
+            Self::BackTo => "back to (address or symbol): ",
             Self::Walk => "walk to (address or symbol): ",
             Self::Dump => "memory at (address or symbol): ",
             Self::Filter => "events (all, or mmio,irq,...): ",
@@ -235,7 +237,11 @@ impl App {
                         self.look();
                     }
                 }
-                Reply::Runs => self.condition = Condition::Runs,
+                Reply::Runs => {
+                    self.condition = Condition::Runs;
+                    // Who goes back is not at the end any more.
+                    self.outcome = None;
+                }
                 Reply::Stands(why) => {
                     self.condition = Condition::Stands(why);
                     self.look();
@@ -452,6 +458,10 @@ impl App {
                 self.step(Step::To(at));
                 format!("runs to {at:#x}; p interrupts")
             }),
+            Question::BackTo => self.address(text).map(|at| {
+                self.back(Back::To(at));
+                String::new()
+            }),
             Question::Walk => self.address(text).map(|at| {
                 self.wish.walk = Some(at);
                 self.pane = Pane::Walk;
@@ -487,6 +497,11 @@ impl App {
             return;
         }
         self.control.tell(Order::Step(self.wish.hart, step));
+    }
+
+    /// Goes back, from the end too.
+    fn back(&mut self, back: Back) {
+        self.control.tell(Order::Back(self.wish.hart, back));
     }
 
     /// True if it was the last key.
@@ -551,6 +566,9 @@ impl App {
             KeyCode::Char('t') => self.step(Step::Trap),
             KeyCode::Char('o') => self.step(Step::Out),
             KeyCode::Char('r') => self.question = Some((Question::RunTo, String::new())),
+            KeyCode::Char('<') => self.back(Back::Step),
+            KeyCode::Char('T') => self.back(Back::Trap),
+            KeyCode::Char('R') => self.question = Some((Question::BackTo, String::new())),
             KeyCode::Char('w') => self.question = Some((Question::Walk, String::new())),
             KeyCode::Char('d') => self.question = Some((Question::Dump, String::new())),
             KeyCode::Char('f') => {

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use ruse_event::Tap;
 use ruse_hart::Privilege;
 use ruse_lens::story::Scene;
-use ruse_machine::{Brake, DebugStop, Handle, Machine, MachineError, Move, Outcome, ResumePlan};
+use ruse_machine::{
+    Brake, DebugStop, Handle, Machine, MachineError, Move, NoWayBack, Outcome, ResumePlan,
+};
 
 use crate::feed::Feed;
 use crate::view::{self, View, Wish};
@@ -27,6 +29,17 @@ pub(crate) enum Step {
     To(u64),
 }
 
+/// How far to go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// One step.
+    Step,
+    /// To when a hart was last about to execute what is here.
+    To(u64),
+    /// To when it last took an exception.
+    Trap,
+}
+
 /// What the thread is told.
 pub(crate) enum Order {
     /// Run until further notice.
@@ -35,6 +48,8 @@ pub(crate) enum Order {
     Pause,
     /// Go on for a bit, with this hart.
     Step(usize, Step),
+    /// Go back, with this hart.
+    Back(usize, Back),
     /// Say what the machine looks like.
     Look(Wish),
     /// End.
@@ -136,6 +151,20 @@ impl Work {
             match order {
                 Some(Order::Quit) => return self.machine,
                 Some(Order::Look(wish)) => self.look(wish),
+                Some(Order::Back(hart, back)) => {
+                    runs = false;
+                    self.say(Reply::Runs);
+                    match self.back(hart, back) {
+                        Ok(why) => {
+                            over = false;
+                            self.say(Reply::Stands(why));
+                        }
+                        Err(error) => {
+                            over = true;
+                            self.say(Reply::Over(Err(error)));
+                        }
+                    }
+                }
                 Some(_) if over => {}
                 Some(Order::Run) => {
                     runs = true;
@@ -268,6 +297,57 @@ impl Work {
         }
     }
 
+    /// Goes back; what came of it.
+    fn back(&mut self, hart: usize, back: Back) -> Result<String, MachineError> {
+        let index = hart.min(self.machine.harts().len() - 1);
+        let done = match back {
+            Back::Step => self
+                .machine
+                .step_back(index)?
+                .map(|()| "one step back".into()),
+            Back::To(at) => {
+                let harts = self.machine.harts_mut().iter_mut();
+                let new = harts.fold(false, |new, hart| {
+                    let known = hart.breakpoints().any(|known| known == at);
+                    hart.add_breakpoint(at);
+                    new || !known
+                });
+                let done = self.machine.run_back();
+                for hart in self.machine.harts_mut().iter_mut().filter(|_| new) {
+                    hart.remove_breakpoint(at);
+                }
+                done?.map(|stop| match stop {
+                    Some(_) => format!("back at {at:#x}"),
+                    None => format!("it never came to {at:#x}; this is the beginning"),
+                })
+            }
+            Back::Trap => {
+                let all = |machine: &mut Machine, causes| {
+                    let harts = machine.harts_mut().iter_mut();
+                    harts.for_each(|hart| hart.stop_at_traps(causes));
+                };
+                all(&mut self.machine, u64::MAX);
+                let done = self.machine.run_back();
+                all(&mut self.machine, 0);
+                done?.map(|stop| match stop {
+                    Some(DebugStop::Trap { trap, .. }) => format!("back at {:?}", trap.cause),
+                    Some(_) => "back".into(),
+                    None => "there was no exception; this is the beginning".into(),
+                })
+            }
+        };
+        Ok(match done {
+            Ok(why) => match self.machine.past_left() {
+                0 => why,
+                left => format!("{why}, {left} before the present"),
+            },
+            Err(NoWayBack::Beginning) => "this is the beginning".into(),
+            Err(NoWayBack::Forgotten) => {
+                "no way back: it takes --clock virtual, and disks that are ,snapshot or ,ro".into()
+            }
+        })
+    }
+
     /// Somebody wants something. Why the machine stands still then, or how it ends; `None`
     /// if it goes on.
     fn interrupted(&mut self) -> Option<Result<String, Outcome>> {
@@ -280,7 +360,7 @@ impl Work {
                 Ok(Order::Quit) | Err(TryRecvError::Disconnected) => {
                     return Some(Err(Outcome::Stopped));
                 }
-                Ok(Order::Run | Order::Pause | Order::Step(..)) => {
+                Ok(Order::Run | Order::Pause | Order::Step(..) | Order::Back(..)) => {
                     return Some(Ok("interrupted".into()));
                 }
                 Err(TryRecvError::Empty) => return None,

@@ -11,6 +11,8 @@ p or space pause, and go on
 s          step one instruction          b  step to the next block
 t          step to the next trap, or out of its handler
 o          step out, back to the caller  r  run to an address or symbol
+<          one step backwards            R  back to an address or symbol
+T          back to the last exception    (under the virtual clock)
 m          stop at accesses to a device  x  stop at traps, or no longer
 h          the next hart                 z  the console alone, or beside the pane
 i          the screen into the file of --shot

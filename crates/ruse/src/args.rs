@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ruse_confine::Needs;
 use ruse_disk::{Disk, DiskSpec};
 use ruse_machine::{
-    Boot, ConsoleOut, Cpu, Image, Journal, Machine, MachineConfig, Port, SeededEntropy, Time, Xlen,
-    layout,
+    Boot, ConsoleOut, Cpu, Image, Journal, Machine, MachineConfig, Port, Recorder, SeededEntropy,
+    Time, Xlen, layout,
 };
 use ruse_share::ShareSpec;
 use ruse_tui::Screen;
@@ -338,7 +338,7 @@ struct MachineArgs {
     /// 127.0.0.1:1234; else `[HOST:]PORT` or `unix:PATH`; with `,nowait` the guest runs
     /// until somebody connects
     #[arg(long, value_name = "ADDRESS[,nowait]", num_args = 0..=1, require_equals = true,
-        conflicts_with_all = ["lies", "record", "dump_dtb"])]
+        conflicts_with_all = ["lies", "dump_dtb"])]
     gdb: Option<Option<Gdb>>,
 
     #[command(flatten)]
@@ -630,6 +630,7 @@ fn command(
             let mut machine = cli.machine;
             machine.clock = Clock::Virtual;
             machine.watch = args.watch;
+            machine.gdb = args.gdb;
             (What::Replay(args.recording), machine)
         }
         Some(Verb::Save(args)) => (What::Manage(Manage::Save(args)), cli.machine),
@@ -976,6 +977,8 @@ impl Command {
         let (needs, cards) = (self.needs(), self.cards());
         let runs = self.dump_dtb.is_none();
         let args = self.machine;
+        let closely = args.watch.lies || args.gdb.is_some();
+        let looks_closely = runs && closely && matches!(args.clock, Clock::Virtual);
         if args.record.is_some() {
             record::check(&args.disks, &self.shares, &cards)?;
         }
@@ -1092,6 +1095,16 @@ impl Command {
             (None, Some(path)) => {
                 recipe.note(&args.disks, &nics)?;
                 Some(recipe.record(path)?)
+            }
+            // Whoever looks closely may want to go back.
+            (None, None) if looks_closely => {
+                match record::check(&args.disks, &self.shares, &cards) {
+                    Ok(()) => Some(Journal::record(Recorder::nowhere())),
+                    Err(error) => {
+                        log::info!("there is no way back: {error}");
+                        None
+                    }
+                }
             }
             (None, None) => None,
         };

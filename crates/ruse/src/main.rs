@@ -115,6 +115,9 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
         return Ok(ExitCode::SUCCESS);
     }
     watching.begin(&mut machine, &facts);
+    if gdb.is_some() || watching.is_live() {
+        machine.remember();
+    }
     let handle = machine.handle();
     let live = watching.is_live();
     let quit = Arc::<AtomicBool>::default();

@@ -13,6 +13,7 @@ use ruse_share::ShareSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::HostError;
+use crate::gdb::Gdb;
 use crate::watch::WatchArgs;
 
 #[derive(Args)]
@@ -20,6 +21,11 @@ pub struct ReplayArgs {
     /// A recording that `--record` made
     #[arg(value_name = "FILE")]
     pub recording: PathBuf,
+
+    /// Have GDB look at it, forwards and backwards (`ruse boot --help` says how)
+    #[arg(long, value_name = "ADDRESS[,nowait]", num_args = 0..=1, require_equals = true,
+        conflicts_with = "lies")]
+    pub gdb: Option<Option<Gdb>>,
 
     #[command(flatten)]
     pub watch: WatchArgs,
