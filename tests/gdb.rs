@@ -202,6 +202,80 @@ fn a_kernel_is_debugged() {
     assert_eq!(code, STOPPED);
 }
 
+/// Backwards in a machine under the virtual clock, and in a recording of one.
+#[test]
+fn a_run_goes_backwards() {
+    if package(GDB).is_none() {
+        return;
+    }
+    let hello = rom("hello/hello-rv64.elf");
+    let dir = tempfile::tempdir().unwrap();
+    let recording = dir.path().join("hello.rec");
+    let recording = recording.to_str().unwrap();
+    let status = ruse(&["--record", recording, &hello])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let gdb = "--gdb=127.0.0.1:0";
+    for args in [
+        &[gdb, "--clock", "virtual", &hello][..],
+        &["replay", gdb, recording],
+    ] {
+        let guest = Guest::start(args);
+        let said = guest.gdb(&[
+            &format!("file {hello}"),
+            "break *0x80000000",
+            "continue",
+            "set $sp0 = $sp",
+            "stepi 30",
+            "set $there = $pc",
+            "set $s = $sp + $a0 + $t0 * 3",
+            "stepi 25",
+            "reverse-stepi 25",
+            "print $pc == $there",
+            "print $s == $sp + $a0 + $t0 * 3",
+            "reverse-continue",
+            "print $pc == 0x80000000",
+            "delete",
+            // The device that it prints to, from before it ends.
+            "watch *(char*)($sp - 8)",
+            "delete",
+            "reverse-continue",
+            "info registers pc",
+            "reverse-stepi",
+            "break *0x80000004",
+            "continue",
+            "info registers pc",
+            "delete",
+            "continue",
+        ]);
+        in_order(
+            &said,
+            &[
+                "Breakpoint 1, ",
+                "$1 = 1",
+                "$2 = 1",
+                "Breakpoint 1, ",
+                "$3 = 1",
+                "No more reverse-execution history",
+                "pc             0x1000",
+                "No more reverse-execution history",
+                "Breakpoint 3, ",
+                "pc             0x80000004",
+                "exited normally]",
+            ],
+        );
+        let (code, output, errors) = guest.end();
+        assert_eq!((code, errors.as_str()), (0, ""));
+        assert_eq!(output.matches("hello from RV64").count(), 1, "{output}");
+    }
+    // Not under the host's clock.
+    let guest = Guest::start(&[gdb, &hello]);
+    let said = guest.gdb(&["reverse-stepi", "kill"]);
+    assert!(said.contains("does not support"), "{said}");
+}
+
 /// Whatever comes over the wire, the guest waits for somebody who knows the protocol.
 #[test]
 fn garbage_is_survived() {
