@@ -20,6 +20,7 @@ mod ram;
 mod shared;
 mod space;
 pub mod state;
+mod touched;
 
 pub use bus::{Bus, MapError, Region};
 pub use clock::{Clock, NANOS_PER_TICK, TIMEBASE_HZ, VirtualClock};

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::codemap::CodeMap;
 use crate::device::{AccessFault, Width};
 use crate::monitor::Monitor;
+use crate::touched::Touched;
 
 /// log2 of the guest page size.
 pub const PAGE_SHIFT: u32 = 12;
@@ -50,6 +51,7 @@ pub struct Ram {
     _backing: Backing,
     code: CodeMap,
     monitor: Monitor,
+    touched: Touched,
 }
 
 // SAFETY: `host` points into `_backing`, which lives as long as `Ram` and is
@@ -118,6 +120,7 @@ impl Ram {
             _backing: backing,
             code: CodeMap::new(base, size),
             monitor: Monitor::default(),
+            touched: Touched::new(),
         })
     }
 
@@ -129,6 +132,16 @@ impl Ram {
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The pieces of RAM, guest-physical and in order, that may be something other than
+    /// zeroes. Whole pages; what is written meanwhile may be missed.
+    pub fn touched(&self) -> Vec<std::ops::Range<u64>> {
+        let pieces = self.touched.pieces(self.host as u64, self.size).into_iter();
+        let page = PAGE_SIZE - 1;
+        pieces
+            .map(|piece| self.base + (piece.start & !page)..self.base + (piece.end + page & !page))
+            .collect()
     }
 
     /// Whether all of `len` bytes at guest-physical `pa` are RAM.
@@ -333,6 +346,28 @@ impl Ram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_was_touched() {
+        let ram = Ram::new(0x8000_0000, 64 << 20).unwrap();
+        for at in [0x8000_0000, 0x8100_0ff8, 0x83ff_fff8] {
+            ram.store(at, Width::B8, 7).unwrap();
+        }
+        let touched = ram.touched();
+        for at in [0x8000_0000, 0x8100_0ff8, 0x83ff_fff8] {
+            assert!(
+                touched.iter().any(|piece| piece.contains(&at)),
+                "{touched:x?}"
+            );
+        }
+        let end = 0x8400_0000;
+        assert!(
+            touched
+                .iter()
+                .all(|piece| piece.start < piece.end && piece.end <= end)
+        );
+        assert!(touched.windows(2).all(|two| two[0].end <= two[1].start));
+    }
 
     #[test]
     fn bounds_and_alignment_are_checked() {

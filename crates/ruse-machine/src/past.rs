@@ -189,9 +189,8 @@ impl Machine {
         found.ok_or(NoWayBack::Beginning)
     }
 
-    /// From a checkpoint on to where it has been, whatever there is on the way.
-    fn seek(&mut self, from: usize, until: Until) -> Result<(), MachineError> {
-        self.restore(from)?;
+    /// On to where it has been, whatever there is on the way.
+    fn seek(&mut self, until: Until) -> Result<(), MachineError> {
         loop {
             match self.exact(until)? {
                 None | Some(DebugStop::Outcome(_)) => return Ok(()),
@@ -207,10 +206,7 @@ impl Machine {
             return Ok(());
         }
         let until = Until::Steps(self.steps() + left);
-        self.quietly(|machine| {
-            while !matches!(machine.exact(until)?, None | Some(DebugStop::Outcome(_))) {}
-            Ok(())
-        })
+        self.quietly(|machine| machine.seek(until))
     }
 
     /// Goes back by one step of a hart.
@@ -235,7 +231,7 @@ impl Machine {
                 }
                 from -= 1;
             }
-            machine.seek(from, Until::HartSteps(hart, wanted - 1))?;
+            machine.seek(Until::HartSteps(hart, wanted - 1))?;
             Ok(Ok(()))
         })
     }
@@ -277,7 +273,8 @@ impl Machine {
                     }
                 }
                 if let Some((at, stop)) = last {
-                    machine.seek(index, Until::Steps(at))?;
+                    machine.restore(index)?;
+                    machine.seek(Until::Steps(at))?;
                     // Whoever goes on from here knows of it.
                     machine
                         .harts

@@ -20,6 +20,7 @@
 //! out. The time of day is the host's and goes on; the guest's other clocks stood still.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -257,18 +258,21 @@ impl Packer<'_> {
     fn memory(&mut self, ram: &Ram) -> Result<(), SnapshotError> {
         let mut page = [0; PAGE];
         let mut start = 0_u64;
-        let end = ram.base() + ram.size();
-        for at in (ram.base()..end).step_by(PAGE) {
-            let page = &mut page[..PAGE.min((end - at) as usize)];
-            let zero = ram.read(at, page).is_err() || page.iter().all(|byte| *byte == 0);
-            if (zero || self.raw.len() >= PIECE) && !self.raw.is_empty() {
-                self.flush(&head(b'M', &[&start.to_le_bytes()]))?;
-            }
-            if !zero {
-                if self.raw.is_empty() {
-                    start = at;
+        for piece in ram.touched() {
+            for at in piece.step_by(PAGE) {
+                // There are only whole pages.
+                let zero = ram.read(at, &mut page).is_err() || is_zero(&page);
+                let follows = at == start + self.raw.len() as u64;
+                let full = self.raw.len() >= PIECE;
+                if (zero || full || !follows) && !self.raw.is_empty() {
+                    self.flush(&head(b'M', &[&start.to_le_bytes()]))?;
                 }
-                self.raw.extend_from_slice(page);
+                if !zero {
+                    if self.raw.is_empty() {
+                        start = at;
+                    }
+                    self.raw.extend_from_slice(&page);
+                }
             }
         }
         match self.raw.is_empty() {
@@ -599,6 +603,7 @@ impl Machine {
             false => Ok(()),
         })?;
         let ram = self.bus.ram().clone();
+        let touched = ram.touched();
         let mut raw = Vec::new();
         // All before is as it should be.
         let mut done = ram.base();
@@ -616,7 +621,7 @@ impl Machine {
                     if at < done || !ram.contains(at, raw.len() as u64) {
                         return Err(snapshot.damaged("memory that is not in order"));
                     }
-                    clear(&ram, done, at);
+                    clear(&ram, &touched, done, at);
                     // It is in RAM.
                     let _ = ram.write(at, &raw);
                     done = at + raw.len() as u64;
@@ -643,7 +648,7 @@ impl Machine {
                 _ => return Err(snapshot.damaged("a block of an unknown kind")),
             }
         }
-        clear(&ram, done, ram.base() + ram.size());
+        clear(&ram, &touched, done, ram.base() + ram.size());
         Ok(())
     }
 
@@ -682,14 +687,23 @@ impl Machine {
     }
 }
 
-/// Makes memory zero where it is not.
-fn clear(ram: &Ram, from: u64, to: u64) {
+/// Makes memory zero where it is not. `touched`: where that may be.
+fn clear(ram: &Ram, touched: &[Range<u64>], from: u64, to: u64) {
     let mut page = [0; PAGE];
-    for at in (from..to).step_by(PAGE) {
-        let page = &mut page[..PAGE.min((to - at) as usize)];
-        if ram.read(at, page).is_ok() && page.iter().any(|byte| *byte != 0) {
-            // It was just read.
-            let _ = ram.fill(at, page.len() as u64, 0);
+    let first = touched.partition_point(|piece| piece.end <= from);
+    for piece in touched[first..].iter().take_while(|piece| piece.start < to) {
+        for at in (piece.start.max(from)..piece.end.min(to)).step_by(PAGE) {
+            let page = &mut page[..PAGE.min((to - at) as usize)];
+            if ram.read(at, page).is_ok() && !is_zero(page) {
+                // It was just read.
+                let _ = ram.fill(at, page.len() as u64, 0);
+            }
         }
     }
+}
+
+/// Whether all bytes are zero, many at a time.
+fn is_zero(bytes: &[u8]) -> bool {
+    let mut pieces = bytes.chunks(64);
+    pieces.all(|piece| piece.iter().fold(0, |all, byte| all | byte) == 0)
 }
