@@ -16,7 +16,7 @@ use crate::snapshot::{Snapshot, SnapshotError};
 /// The most checkpoints that are kept.
 const MOST: usize = 32;
 /// The most bytes that they take up.
-const ROOM: usize = 1 << 30;
+const ROOM: usize = 512 << 20;
 /// Steps between two of them at least.
 const APART: u64 = 1_000_000;
 /// How many times as long as a checkpoint takes it is until the next.
