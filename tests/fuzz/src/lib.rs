@@ -11,6 +11,7 @@ mod bytes;
 mod chips;
 mod image;
 mod share;
+mod snapshot;
 mod virtqueue;
 
 pub use bytes::Bytes;
@@ -80,6 +81,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "image",
         run: boot::image,
+    },
+    Target {
+        name: "snapshot",
+        run: snapshot::run,
     },
     Target {
         name: "dtb",
