@@ -6,11 +6,10 @@ mod talk;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use talk::debian::{IMAGE, INITRD, KERNEL, made};
 use talk::user::User;
 use talk::{Talk, rom};

@@ -140,7 +140,9 @@ impl Ram {
         let pieces = self.touched.pieces(self.host as u64, self.size).into_iter();
         let page = PAGE_SIZE - 1;
         pieces
-            .map(|piece| self.base + (piece.start & !page)..self.base + (piece.end + page & !page))
+            .map(|piece| {
+                self.base + (piece.start & !page)..self.base + ((piece.end + page) & !page)
+            })
             .collect()
     }
 
