@@ -43,6 +43,29 @@ impl Guest {
 
     /// What GDB says, told these commands; what `monitor` says comes last.
     fn gdb(&self, commands: &[&str]) -> String {
+        let out = self.command(commands).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+    }
+
+    /// The same, with a Ctrl-C when it says that the guest continues.
+    fn gdb_interrupted(&self, commands: &[&str]) -> String {
+        let mut command = self.command(commands);
+        let mut gdb = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(gdb.stdout.take().unwrap());
+        let mut text = String::new();
+        while !text.ends_with("Continuing.\n") {
+            assert!(said.read_line(&mut text).unwrap() > 0, "{text}");
+        }
+        // That it has said so does not mean that it listens yet.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let pid = rustix::process::Pid::from_child(&gdb);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        said.read_to_string(&mut text).unwrap();
+        gdb.wait().unwrap();
+        text
+    }
+
+    fn command(&self, commands: &[&str]) -> Command {
         let mut gdb = Command::new(GDB);
         gdb.args(["-nx", "-q", "-batch", "-ex", "set pagination off"]);
         gdb.args(["-ex", "set confirm off", "-ex", "set remotetimeout 60"]);
@@ -51,8 +74,8 @@ impl Guest {
         for command in [connect.as_str()].iter().chain(commands) {
             gdb.args(["-ex", command]);
         }
-        let out = gdb.stdin(Stdio::null()).output().unwrap();
-        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+        gdb.stdin(Stdio::null());
+        gdb
     }
 
     /// Its exit code, output and errors.
@@ -270,10 +293,88 @@ fn a_run_goes_backwards() {
         assert_eq!((code, errors.as_str()), (0, ""));
         assert_eq!(output.matches("hello from RV64").count(), 1, "{output}");
     }
+    if let Some(kernel) = package(&rom("debian/out/Image")) {
+        let args = [
+            "boot", gdb, "--clock", "virtual", "--memory", "256M", "--kernel", &kernel,
+        ];
+        let guest = Guest::start(&args);
+        let said = guest.gdb(&[
+            // It goes to its virtual address by a page fault; and back again.
+            "monitor catch 12",
+            "continue",
+            "set $high = $pc",
+            "monitor catch",
+            "reverse-stepi",
+            "print $pc < 0x90000000",
+            "print $satp != 0",
+            "stepi",
+            "print $pc == $high",
+            "hbreak *0x80200002",
+            "reverse-continue",
+            "info registers pc",
+            "kill",
+        ]);
+        in_order(
+            &said,
+            &[
+                "received signal SIGTRAP",
+                "$1 = 1",
+                "$2 = 1",
+                "$3 = 1",
+                "Breakpoint 1, 0x0000000080200002",
+                "pc             0x80200002",
+            ],
+        );
+        assert_eq!(guest.end().0, STOPPED);
+    }
     // Not under the host's clock.
     let guest = Guest::start(&[gdb, &hello]);
     let said = guest.gdb(&["reverse-stepi", "kill"]);
     assert!(said.contains("does not support"), "{said}");
+}
+
+/// Debuggers come to a guest that runs, stop it, and leave it running.
+#[test]
+fn debuggers_come_and_go() {
+    if package(GDB).is_none() {
+        return;
+    }
+    // j .
+    let dir = tempfile::tempdir().unwrap();
+    let spin = dir.path().join("spin.bin");
+    std::fs::write(&spin, 0x0000_006f_u32.to_le_bytes()).unwrap();
+    let spin = spin.to_str().unwrap();
+    let guest = Guest::start(&["--gdb=127.0.0.1:0,nowait", "--harts", "2", spin]);
+    let look = [
+        "print $minstret > 1000",
+        "set $t5 = 77",
+        "set $before = $minstret",
+        "detach",
+    ];
+    let said = guest.gdb(&look);
+    in_order(&said, &["0x0000000080000000 in", "$1 = 1", "detached]"]);
+    let said = guest.gdb_interrupted(&[
+        "print $t5",
+        "continue",
+        "print $pc == 0x80000000",
+        "info threads",
+        "detach",
+    ]);
+    in_order(
+        &said,
+        &[
+            "$1 = 77",
+            "Continuing.",
+            "SIGINT",
+            "$2 = 1",
+            "hart 1, M-mode",
+            "detached]",
+        ],
+    );
+    let said = guest.gdb(&["print $minstret > 100000", "kill"]);
+    in_order(&said, &["$1 = 1", "killed]"]);
+    let (code, ..) = guest.end();
+    assert_eq!(code, STOPPED);
 }
 
 /// Whatever comes over the wire, the guest waits for somebody who knows the protocol.

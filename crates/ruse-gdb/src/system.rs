@@ -78,6 +78,12 @@ impl Guest for Machine {
     }
 
     fn set_register(&mut self, thread: Thread, register: Register, value: u64) -> bool {
+        if self.register(thread, register) == Some(value) {
+            return true;
+        }
+        if !self.may_change() {
+            return false;
+        }
         let Some(hart) = self.harts_mut().get_mut(index(thread)) else {
             return false;
         };
@@ -115,6 +121,9 @@ impl Guest for Machine {
     }
 
     fn write(&mut self, thread: Thread, at: u64, bytes: &[u8]) -> bool {
+        if !self.may_change() {
+            return false;
+        }
         let hart = self.harts_mut().get_mut(index(thread));
         hart.is_some_and(|hart| hart.poke(at, bytes))
     }

@@ -67,7 +67,7 @@ pub enum Time {
     Host,
     /// From counting instructions, so that a run is deterministic: same
     /// images, same disks, no input from outside, same run. Waiting takes no
-    /// time.
+    /// time, unless somebody sits in front of it ([`crate::Handle::pace`]).
     Virtual {
         /// Instructions in a tick of 100 ns.
         instructions_per_tick: u64,

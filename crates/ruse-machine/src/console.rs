@@ -27,6 +27,7 @@ struct Inbox {
     stop: bool,
     interrupt: bool,
     errands: VecDeque<Errand>,
+    paced: bool,
     gone: bool,
 }
 
@@ -158,6 +159,17 @@ impl Handle {
     /// The next errand.
     pub(crate) fn take_errand(&self) -> Option<Errand> {
         lock(&self.0.inbox).errands.pop_front()
+    }
+
+    /// Somebody sits in front of the machine: under the virtual clock, waiting then takes as
+    /// long as it says, until something comes in, and not the host's whole core.
+    pub fn pace(&self) {
+        lock(&self.0.inbox).paced = true;
+    }
+
+    /// Whether somebody does.
+    pub(crate) fn is_paced(&self) -> bool {
+        lock(&self.0.inbox).paced
     }
 
     /// Whether to interrupt a machine that is debugged; the wish is then granted.

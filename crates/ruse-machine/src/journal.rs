@@ -369,6 +369,11 @@ impl Journal {
         }
     }
 
+    /// Whether nothing comes in that has not come in before.
+    pub(crate) fn is_replay(&self) -> bool {
+        matches!(self.source, Source::Replay(_))
+    }
+
     /// From now on remembers what comes in.
     pub(crate) fn remember(&mut self) {
         self.history.get_or_insert_default();

@@ -119,6 +119,19 @@ impl Machine {
         frontier.saturating_sub(self.steps())
     }
 
+    /// Somebody is about to change the machine from outside: whether that may be. Where it
+    /// has been it may not; and nobody gets from what it was before to what it is then, so
+    /// that there the way back ends.
+    pub fn may_change(&mut self) -> bool {
+        if self.past_left() > 0 {
+            return false;
+        }
+        if let Some(past) = &mut self.past {
+            past.checkpoints.clear();
+        }
+        true
+    }
+
     pub(crate) fn is_seeking(&self) -> bool {
         self.past.as_ref().is_some_and(|past| past.seeking)
     }

@@ -2,6 +2,8 @@
 //! when nobody has anything to do. Several harts under the host clock have a
 //! thread each instead ([`crate::threads`]).
 
+use std::time::Instant;
+
 use ruse_devices::Power;
 use ruse_event::{Class, What};
 use ruse_hart::{Exit, Hart, Privilege, Trap};
@@ -12,6 +14,7 @@ use crate::config::Time;
 use crate::console::Handle;
 use crate::error::MachineError;
 use crate::exact::Until;
+use crate::journal::Journal;
 use crate::lock;
 use crate::machine::Machine;
 use crate::sbi;
@@ -85,8 +88,9 @@ impl Machine {
         self.seats[index].state() == State::Running
     }
 
-    /// Does what others want done while the machine stands still.
-    pub(crate) fn do_errands(&mut self) {
+    /// Does what others want done while the machine stands still ([`crate::Handle::errand`]).
+    /// Whoever runs it need not call this; whoever has it stand still may.
+    pub fn do_errands(&mut self) {
         while let Some(errand) = self.handle.take_errand() {
             errand(self);
         }
@@ -195,7 +199,18 @@ impl Machine {
             journal.idle(self.position())?;
         }
         match (deadline, self.time) {
-            (Some(tick), Time::Virtual { .. }) => self.parts.clock.skip_to(tick),
+            (Some(tick), Time::Virtual { .. }) => {
+                if self.is_live() {
+                    let limit = span(self.parts.clock.now(), tick);
+                    let start = Instant::now();
+                    self.parts.bell.sleep(Some(limit));
+                    if start.elapsed() < limit {
+                        // Something came in, and it is as early as it was.
+                        return Ok(());
+                    }
+                }
+                self.parts.clock.skip_to(tick);
+            }
             (Some(tick), Time::Host) => {
                 let limit = span(self.parts.clock.now(), tick);
                 self.parts.bell.sleep(Some(limit));
@@ -206,6 +221,13 @@ impl Machine {
             (None, _) => self.parts.bell.sleep(None),
         }
         Ok(())
+    }
+
+    /// Whether somebody sits in front of the machine and sees what it does for the first
+    /// time.
+    fn is_live(&self) -> bool {
+        let again = self.journal.as_ref().is_some_and(Journal::is_replay);
+        self.handle.is_paced() && !again && self.past_left() == 0
     }
 
     /// Whether something goes on, or happened since the deadline was looked up.

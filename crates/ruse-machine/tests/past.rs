@@ -208,6 +208,22 @@ fn the_last_stop_is_found() {
 }
 
 #[test]
+fn the_past_cannot_be_changed() {
+    let (mut machine, _) = machine(program(), 1);
+    machine.run_for(5_000).unwrap();
+    machine.step_back(0).unwrap().unwrap();
+    assert!(!machine.may_change());
+    step(&mut machine, 0);
+    assert!(machine.may_change());
+    machine.harts_mut()[0].set_x(30, 5);
+    // From here on there is no telling how it came about.
+    assert_eq!(machine.step_back(0).unwrap(), Err(NoWayBack::Beginning));
+    machine.run_for(5_000).unwrap();
+    machine.step_back(0).unwrap().unwrap();
+    assert_eq!(machine.harts()[0].x(30), 5);
+}
+
+#[test]
 fn who_does_not_remember_does_not_go_back() {
     let mut config = MachineConfig::new(Boot::Bare { image: program() });
     config.memory = 1 << 20;

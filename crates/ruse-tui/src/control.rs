@@ -1,8 +1,9 @@
 //! The thread that has the machine, and what it is told to do.
 
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ruse_event::Tap;
 use ruse_hart::Privilege;
@@ -78,6 +79,8 @@ pub(crate) struct Control {
     thread: Option<JoinHandle<Machine>>,
 }
 
+/// How often a machine that stands still looks whether it is to be saved.
+const ERRANDS: Duration = Duration::from_millis(100);
 /// The return address.
 const RA: u8 = 1;
 /// The stack pointer.
@@ -138,9 +141,13 @@ impl Work {
         let mut over = false;
         loop {
             let order = match runs {
-                false => match self.orders.recv() {
+                false => match self.orders.recv_timeout(ERRANDS) {
                     Ok(order) => Some(order),
-                    Err(_) => return self.machine,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.machine.do_errands();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return self.machine,
                 },
                 true => match self.orders.try_recv() {
                     Ok(order) => Some(order),

@@ -136,13 +136,19 @@ fn machine(command: Command) -> Result<ExitCode, HostError> {
     }
     let outcome;
     if live {
+        handle.pace();
         let calls = || confine.calls(&needs);
         (machine, outcome) = watching.show(machine, &shown, quit, calls)?;
     } else {
         let mut raw = None;
-        if !background {
+        if background {
+            handle.pace();
+        } else {
             console::connect(&handle);
             raw = terminal::Raw::enter();
+            if raw.is_some() {
+                handle.pace();
+            }
             console::read_stdin(handle, raw.is_some());
         }
         confine.calls(&needs)?;
