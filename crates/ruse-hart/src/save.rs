@@ -26,6 +26,8 @@ struct State {
     pmp: Vec<(u64, u8)>,
 }
 
+/// More than anybody can execute, so that all harts' together can be counted.
+const MOST: u64 = 1 << 56;
 /// PMP entries.
 const PMP: usize = 64;
 
@@ -93,6 +95,9 @@ impl Hart {
             3 => Privilege::Machine,
             _ => return Err(BadState::new("a privilege mode that there is not")),
         };
+        if state.retired.max(state.traps) > MOST {
+            return Err(BadState::new("a count that cannot be"));
+        }
         self.reset();
         self.set_retired(state.retired);
         self.traps = state.traps;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::words::{bytes, digits, figure, moment, percent, ratio, spread, time};
 use super::{Report, Row};
@@ -149,9 +149,15 @@ fn new_table(width: u16) -> Table {
     table
 }
 
+/// The width of `15.2-19.5`, and a space.
+const SPREAD: u16 = 10;
+
 fn finish(mut table: Table) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
+        // Six of them fit into 80 columns, each with a spread in one piece.
+        column.set_padding((1, 0));
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(SPREAD)));
     }
     format!("{}\n", table.trim_fmt())
 }
@@ -227,5 +233,7 @@ mod tests {
         let text = show(&example(), 80);
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(80), "{longest:?}\n{text}");
+        // And no figure is broken.
+        assert!(text.contains("26.0-26.0"), "{text}");
     }
 }
