@@ -97,10 +97,7 @@ pub trait Device: Send {
     /// # Errors
     /// [`BadState`] if they are no such state; what it is then is undefined.
     fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
-        match state {
-            [] => Ok(()),
-            _ => Err(BadState::new("a state of what has none")),
-        }
+        crate::state::none(state)
     }
 
     /// How the device tree describes this device, without the address and the

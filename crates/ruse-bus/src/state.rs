@@ -22,6 +22,17 @@ pub fn pack(state: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(state).unwrap_or_default()
 }
 
+/// What has no state takes none.
+///
+/// # Errors
+/// [`BadState`] if there is one.
+pub fn none(state: &[u8]) -> Result<(), BadState> {
+    match state {
+        [] => Ok(()),
+        _ => Err(BadState::new("a state of what has none")),
+    }
+}
+
 /// What was packed.
 ///
 /// # Errors

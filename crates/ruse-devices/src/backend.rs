@@ -67,10 +67,7 @@ pub trait FileServer: Send {
     /// # Errors
     /// [`BadState`] if that is something else.
     fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
-        match state {
-            [] => Ok(()),
-            _ => Err(BadState::new("a state of what has none")),
-        }
+        ruse_bus::state::none(state)
     }
 }
 

@@ -1,29 +1,16 @@
 //! A machine that goes back is where it was, and comes again to where it had been.
 
+mod common;
+
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
+use common::{Screen, monitor};
 use ruse_disk::MemoryDisk;
 use ruse_machine::{
-    Boot, ConsoleOut, DebugStop, Image, Journal, Machine, MachineConfig, Move, NoWayBack, Outcome,
-    Recorder, ResumePlan, Time, Watchpoint, layout,
+    Boot, DebugStop, Image, Journal, Machine, MachineConfig, Move, NoWayBack, Outcome, Recorder,
+    ResumePlan, Time, Watchpoint, layout,
 };
-
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<u8>>>);
-
-impl Screen {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl ConsoleOut for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-    }
-}
 
 fn machine(image: Image, harts: usize) -> (Machine, Screen) {
     let screen = Screen::default();
@@ -42,11 +29,6 @@ fn machine(image: Image, harts: usize) -> (Machine, Screen) {
     let mut machine = Machine::new(config).unwrap();
     assert!(machine.remember());
     (machine, screen)
-}
-
-fn monitor() -> Image {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../roms/monitor/monitor.elf");
-    Image::open(&path, 1 << 30).unwrap()
 }
 
 /// Harts that add to a word together and wait for their timers in between.

@@ -1,35 +1,15 @@
 //! A machine that was saved and loaded goes on as if nothing had been.
 
+mod common;
+
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use common::{Screen, monitor};
 use proptest::prelude::*;
 use ruse_disk::{Disk, DiskSpec, MemoryDisk};
-use ruse_machine::{
-    Boot, ConsoleOut, Image, Machine, MachineConfig, Outcome, Snapshot, SnapshotError, Time,
-};
-
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<u8>>>);
-
-impl Screen {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl ConsoleOut for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-    }
-}
-
-fn monitor() -> Image {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../roms/monitor/monitor.elf");
-    Image::open(&path, 1 << 30).unwrap()
-}
+use ruse_machine::{Boot, Image, Machine, MachineConfig, Outcome, Snapshot, SnapshotError, Time};
 
 const VIRTUAL: Time = Time::Virtual {
     instructions_per_tick: 7,

@@ -93,10 +93,7 @@ pub trait VirtioDevice: Send {
     /// # Errors
     /// [`BadState`] if the bytes are no such state.
     fn load(&mut self, state: &[u8]) -> Result<(), BadState> {
-        match state {
-            [] => Ok(()),
-            _ => Err(BadState::new("a state of what has none")),
-        }
+        ruse_bus::state::none(state)
     }
 }
 
