@@ -313,6 +313,19 @@ fn there_is_a_way_back() {
     live.press("q");
     live.talk.ends(0);
     live.terminal.assert_restored();
+    // A replay too, that somebody leaves in the past.
+    let dir = tempfile::tempdir().unwrap();
+    let recording = dir.path().join("r.rec");
+    let recording = recording.to_str().unwrap();
+    let (code, ..) = run(&["--record", recording, &hello()]);
+    assert_eq!(code, 0);
+    let mut live = Live::start(&["replay", recording, "--lies"], 80, 24);
+    live.shows("over: the guest switched off");
+    live.press("<");
+    live.shows("one step back, 1 before the present");
+    live.press("q");
+    live.talk.ends(STOPPED);
+    live.terminal.assert_restored();
     // Not without the virtual clock.
     let mut live = Live::start(&["--lies", "--paused", &hello()], 80, 24);
     live.shows("stands: before the first instruction");

@@ -65,6 +65,15 @@ fn what_was_typed_is_typed_again() {
         let (code, again, errors) = replay(&recording, more);
         assert_eq!((code, &again), (3, &output), "{more:?}: {errors}");
     }
+    // Time goes on as the guest's does: a second and a bit.
+    let text = std::fs::read_to_string(folder.path().join("t.txt")).unwrap();
+    let times = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    let times: Vec<f64> = times.collect();
+    assert!(times.len() > 100 && times.is_sorted(), "{text}");
+    let last = times.last().unwrap();
+    assert!((1.0..2.0).contains(last), "{last}");
 }
 
 #[test]

@@ -36,7 +36,8 @@ impl Hart {
     #[inline]
     pub fn tell(&self, class: Class, what: impl FnOnce() -> What) {
         if self.tap.wants(class) {
-            let untold = self.retired().wrapping_sub(self.published);
+            // In the middle of a block the clock may know more than the count.
+            let untold = self.retired().saturating_sub(self.published);
             self.tap.tell_ahead(self.clock.ahead(untold), class, what);
         }
     }

@@ -1,6 +1,7 @@
 //! The command line, and the machine it describes.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -836,6 +837,12 @@ impl Load {
                 "{}: not of a machine",
                 args.file.display()
             )));
+        }
+        if !args.background && std::io::stdin().is_terminal() {
+            eprintln!(
+                "ruse: {}: goes on; its prompt comes with Enter",
+                args.file.display()
+            );
         }
         run(command)
     }
