@@ -216,7 +216,7 @@ impl Desk {
                 Ok(()) => {}
                 Err(error) if out.begun => log::warn!("{error}"),
                 Err(error) => {
-                    let _ = wire::send(&out.stream, &Reply::Error(error.to_string()));
+                    let _ = wire::send(&mut out.stream, &Reply::Error(error.to_string()));
                 }
             }
             let _ = done.send(());
