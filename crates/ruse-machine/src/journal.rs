@@ -25,55 +25,29 @@ use ruse_hart::Hart;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::blocks::{Flaw, fill, pack, unpack};
+use crate::blocks::{Blocks, FileError, Kind, pack};
 use crate::board::Parts;
 use crate::console::Handle;
 use crate::lock;
 use crate::run::Outcome;
 
-const MAGIC: &[u8; 7] = b"RUSEREC";
-/// Of the format. Recordings of others are refused.
-const VERSION: u8 = 2;
-/// The longest entry: a frame, and a bit.
-const LONGEST: u32 = 1 << 20;
+const KIND: Kind = Kind {
+    magic: b"RUSEREC",
+    version: 2,
+    name: "recording",
+    verb: "replay",
+    // A frame, and a bit.
+    longest: 1 << 20,
+};
 /// Instructions between two checks that a run is still the same.
 const CHECK: u64 = 50_000_000;
 
 /// Why a recording cannot be made or used.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The host.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
-    /// It is no recording.
-    #[error("{}: no recording of Ruse's", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is of another version.
-    #[error("{}: a recording of format {found}, and this Ruse reads format {VERSION}; replay it with the Ruse that made it", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u8,
-    },
-    /// It is damaged.
-    #[error("{}: damaged at offset {offset:#x}: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        offset: u64,
-        /// What is wrong there.
-        what: &'static str,
-    },
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The machine did something else than when it was recorded.
     #[error(
         "{}: after {retired} instructions the machine does not do what was recorded ({what}): is it another Ruse, or were its files changed?",
@@ -90,7 +64,7 @@ pub enum JournalError {
 }
 
 /// When something comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Instructions retired by all harts.
     pub retired: u64,
@@ -145,11 +119,9 @@ impl Recorder {
         path: &Path,
         header: &[u8],
     ) -> Result<Self, JournalError> {
-        let mut start = MAGIC.to_vec();
-        start.push(VERSION);
-        start.extend(pack(header));
+        let start = KIND.start(header);
         let written = out.write_all(&start).and_then(|()| out.flush());
-        written.map_err(|source| JournalError::Io {
+        written.map_err(|source| FileError::Io {
             path: path.into(),
             source,
         })?;
@@ -190,9 +162,7 @@ impl Recorder {
 
 /// A recording that is being followed.
 pub struct Player {
-    input: Box<dyn Read + Send>,
-    path: PathBuf,
-    offset: u64,
+    blocks: Blocks,
     next: Option<Entry>,
     /// It ends without an end.
     cut: bool,
@@ -203,70 +173,24 @@ impl Player {
     ///
     /// # Errors
     /// [`JournalError`] if it is none, of another version, or damaged.
-    pub fn new(
-        mut input: Box<dyn Read + Send>,
-        path: &Path,
-    ) -> Result<(Self, Vec<u8>), JournalError> {
-        let foreign = || JournalError::Foreign { path: path.into() };
-        let mut start = [0; 8];
-        match fill(&mut *input, &mut start) {
-            Ok(true) if start.starts_with(MAGIC) => {}
-            Err(Flaw::Io(source)) => {
-                return Err(JournalError::Io {
-                    path: path.into(),
-                    source,
-                });
-            }
-            _ => return Err(foreign()),
-        }
-        if start[7] != VERSION {
-            return Err(JournalError::Version {
-                path: path.into(),
-                found: start[7],
-            });
-        }
+    pub fn new(input: Box<dyn Read + Send>, path: &Path) -> Result<(Self, Vec<u8>), JournalError> {
+        let mut blocks = Blocks::open(&KIND, input, path)?;
+        let header = blocks.next()?;
+        let header = header.ok_or_else(|| blocks.damaged("it ends within its header"))?;
         let mut player = Self {
-            input,
-            path: path.into(),
-            offset: 8,
+            blocks,
             next: None,
             cut: false,
         };
-        let header = player.block()?;
-        let header = header.ok_or_else(|| player.damaged("it ends within its header"))?;
         player.advance()?;
         Ok((player, header))
     }
 
-    fn damaged(&self, what: &'static str) -> JournalError {
-        JournalError::Damaged {
-            path: self.path.clone(),
-            offset: self.offset,
-            what,
-        }
-    }
-
-    fn block(&mut self) -> Result<Option<Vec<u8>>, JournalError> {
-        match unpack(&mut *self.input, LONGEST) {
-            Ok(block) => {
-                if let Some(block) = &block {
-                    self.offset += 8 + block.len() as u64;
-                }
-                Ok(block)
-            }
-            Err(Flaw::Is(what)) => Err(self.damaged(what)),
-            Err(Flaw::Io(source)) => Err(JournalError::Io {
-                path: self.path.clone(),
-                source,
-            }),
-        }
-    }
-
     fn advance(&mut self) -> Result<(), JournalError> {
-        self.next = match self.block()? {
+        self.next = match self.blocks.next()? {
             Some(bytes) => {
                 let entry = postcard::from_bytes(&bytes);
-                Some(entry.map_err(|_| self.damaged("an entry that makes no sense"))?)
+                Some(entry.map_err(|_| self.blocks.damaged("an entry that makes no sense"))?)
             }
             None => {
                 self.cut = true;
@@ -277,11 +201,15 @@ impl Player {
     }
 
     fn diverged(&self, at: Position, what: &'static str) -> JournalError {
-        JournalError::Diverged {
-            path: self.path.clone(),
-            retired: at.retired,
-            what,
-        }
+        diverged(self.blocks.path(), at, what)
+    }
+}
+
+fn diverged(path: &Path, at: Position, what: &'static str) -> JournalError {
+    JournalError::Diverged {
+        path: path.into(),
+        retired: at.retired,
+        what,
     }
 }
 
@@ -361,10 +289,7 @@ impl Journal {
             source,
             history: None,
             at: 0,
-            frontier: Position {
-                retired: 0,
-                ticks: 0,
-            },
+            frontier: Position::default(),
             again: false,
         }
     }
@@ -393,15 +318,7 @@ impl Journal {
     fn path(&self) -> &Path {
         match &self.source {
             Source::Record(recorder) => &recorder.path,
-            Source::Replay(player) => &player.path,
-        }
-    }
-
-    fn diverged(&self, at: Position, what: &'static str) -> JournalError {
-        JournalError::Diverged {
-            path: self.path().into(),
-            retired: at.retired,
-            what,
+            Source::Replay(player) => player.blocks.path(),
         }
     }
 
@@ -414,12 +331,8 @@ impl Journal {
         parts: &Parts,
         handle: &Handle,
     ) -> Result<Option<Outcome>, JournalError> {
-        let (now, frontier) = (
-            (at.retired, at.ticks),
-            (self.frontier.retired, self.frontier.ticks),
-        );
         let remembered = self.history.as_ref().map_or(0, Vec::len);
-        let past = self.at < remembered || now < frontier || now == frontier && self.again;
+        let past = self.at < remembered || at < self.frontier || at == self.frontier && self.again;
         if past {
             // What the guest sends has been sent.
             parts.gates.iter().for_each(|gate| gate.send(|_| {}));
@@ -430,12 +343,12 @@ impl Journal {
                 break;
             }
             if let Err(what) = entry.what.apply(harts, parts) {
-                return Err(self.diverged(at, what));
+                return Err(diverged(self.path(), at, what));
             }
             self.at += 1;
         }
         if past {
-            self.again &= now < frontier;
+            self.again &= at < self.frontier;
             return Ok(None);
         }
         self.frontier = at;
@@ -625,7 +538,7 @@ impl Player {
             let Some(entry) = &self.next else {
                 log::warn!(
                     "{}: the recording was cut off after about {} instructions",
-                    self.path.display(),
+                    self.blocks.path().display(),
                     at.retired
                 );
                 return Ok(Some(Outcome::Stopped));
@@ -657,9 +570,7 @@ mod tests {
     use super::*;
 
     fn recording() -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.push(VERSION);
-        bytes.extend(pack(b"header"));
+        let mut bytes = KIND.start(b"header");
         for n in 0..3 {
             let entry = Entry {
                 at: Position {

@@ -48,6 +48,7 @@ mod seat;
 mod snapshot;
 mod threads;
 
+pub use blocks::FileError;
 pub use board::Placed;
 pub use buttons::Buttons;
 pub use clock::HostClock;

@@ -170,7 +170,7 @@ impl Machine {
         let cursor = checkpoint.cursor;
         let bytes = Cursor::new(checkpoint.snapshot.clone());
         let (snapshot, _) = Snapshot::new(Box::new(bytes), Path::new("a checkpoint"))?;
-        self.become_it(snapshot)?;
+        self.load(snapshot, true)?;
         self.turn = None;
         if let Some(journal) = &mut self.journal {
             journal.go_back(cursor);

@@ -32,17 +32,20 @@ use ruse_isa::Xlen;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::blocks::{Flaw, fill, pack, unpack};
+use crate::blocks::{Blocks, FileError, Kind, pack};
 use crate::config::Time;
 use crate::lock;
 use crate::machine::Machine;
 use crate::seat::State as Seated;
 
-const MAGIC: &[u8; 7] = b"RUSESNP";
-/// Of the format. Snapshots of others are refused.
-const VERSION: u8 = 1;
-/// The longest block: a large directory of a share's files is the largest thing there is.
-const LONGEST: u32 = 96 << 20;
+const KIND: Kind = Kind {
+    magic: b"RUSESNP",
+    version: 1,
+    name: "snapshot",
+    verb: "load",
+    // A large directory of a share's files is the largest thing there is.
+    longest: 96 << 20,
+};
 /// Memory and disks are looked at in units of this.
 const PAGE: usize = 4096;
 /// How many bytes are compressed together at most.
@@ -53,41 +56,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Why a snapshot cannot be made or used.
 #[derive(Debug, Error)]
 pub enum SnapshotError {
-    /// The host.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the host said.
-        source: io::Error,
-    },
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It cannot be written to where it is to go.
     #[error("the snapshot cannot be written: {0}")]
     Write(io::Error),
-    /// It is no snapshot.
-    #[error("{}: no snapshot of Ruse's", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is of another version.
-    #[error("{}: a snapshot of format {found}, and this Ruse reads format {VERSION}; load it with the Ruse that made it", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u8,
-    },
-    /// It is damaged.
-    #[error("{}: damaged at offset {offset:#x}: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        offset: u64,
-        /// What is wrong there.
-        what: String,
-    },
     /// Who made it could not finish it.
     #[error("{}: it could not be finished: {why}", path.display())]
     Unfinished {
@@ -307,65 +281,36 @@ fn head(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// A snapshot that is being read.
 pub struct Snapshot {
-    input: Box<dyn Read + Send>,
-    path: PathBuf,
-    offset: u64,
+    blocks: Blocks,
 }
 
 impl Snapshot {
+    /// What every snapshot starts with.
+    pub const MAGIC: &[u8; 7] = KIND.magic;
+
     /// Opens a snapshot; also what its maker said of how to make the machine again.
     ///
     /// # Errors
     /// [`SnapshotError`] if it is none, of another version, or damaged.
-    pub fn new(
-        mut input: Box<dyn Read + Send>,
-        path: &Path,
-    ) -> Result<(Self, Vec<u8>), SnapshotError> {
-        let mut start = [0; 8];
-        let version = match fill(&mut *input, &mut start) {
-            Ok(true) if start.starts_with(MAGIC) => start[7],
-            Err(Flaw::Io(source)) => {
-                let path = path.into();
-                return Err(SnapshotError::Io { path, source });
-            }
-            _ => return Err(SnapshotError::Foreign { path: path.into() }),
-        };
-        if version != VERSION {
-            return Err(SnapshotError::Version {
-                path: path.into(),
-                found: version,
-            });
-        }
+    pub fn new(input: Box<dyn Read + Send>, path: &Path) -> Result<(Self, Vec<u8>), SnapshotError> {
         let mut snapshot = Self {
-            input,
-            path: path.into(),
-            offset: 8,
+            blocks: Blocks::open(&KIND, input, path)?,
         };
         let note = snapshot.block()?;
         Ok((snapshot, note))
     }
 
     fn damaged(&self, what: impl Into<String>) -> SnapshotError {
-        SnapshotError::Damaged {
-            path: self.path.clone(),
-            offset: self.offset,
-            what: what.into(),
-        }
+        self.blocks.damaged(what).into()
     }
 
     fn block(&mut self) -> Result<Vec<u8>, SnapshotError> {
-        match unpack(&mut *self.input, LONGEST) {
-            Ok(Some(block)) => {
-                self.offset += 8 + block.len() as u64;
-                Ok(block)
-            }
-            Ok(None) => Err(self.damaged("it ends here, and should go on")),
-            Err(Flaw::Is(what)) => Err(self.damaged(what)),
-            Err(Flaw::Io(source)) => Err(SnapshotError::Io {
-                path: self.path.clone(),
-                source,
-            }),
-        }
+        let block = self.blocks.next()?;
+        block.ok_or_else(|| self.damaged("it ends here, and should go on"))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.blocks.path().into()
     }
 
     /// Reads the rest as it is and writes it to `out`.
@@ -374,7 +319,7 @@ impl Snapshot {
     /// [`SnapshotError`] if it is damaged or not finished, or cannot be written.
     pub fn copy(mut self, note: &[u8], out: &mut dyn Write) -> Result<Summary, SnapshotError> {
         let mut summary = Summary::default();
-        let mut bytes = start(note);
+        let mut bytes = KIND.start(note);
         let mut ended = false;
         loop {
             summary.bytes += bytes.len() as u64;
@@ -396,7 +341,7 @@ impl Snapshot {
 
     fn unfinished(&self, block: &[u8]) -> SnapshotError {
         SnapshotError::Unfinished {
-            path: self.path.clone(),
+            path: self.path(),
             why: String::from_utf8_lossy(&block[1..]).into_owned(),
         }
     }
@@ -424,13 +369,6 @@ fn length(block: &[u8], at: usize) -> u32 {
     bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-fn start(note: &[u8]) -> Vec<u8> {
-    let mut start = MAGIC.to_vec();
-    start.push(VERSION);
-    start.extend(pack(note));
-    start
-}
-
 impl Machine {
     /// Writes all that the machine is, for [`Machine::load`] on one that is made alike.
     /// `note` says how that is done. What goes wrong after the start is told in what is
@@ -445,7 +383,8 @@ impl Machine {
         }
         self.rest()?;
         let state = self.state()?;
-        out.write_all(&start(note)).map_err(SnapshotError::Write)?;
+        out.write_all(&KIND.start(note))
+            .map_err(SnapshotError::Write)?;
         let written = self.write(&state, out);
         // However long that took, for the guest it was nothing.
         self.parts.clock.restore(state.ticks, state.phase);
@@ -462,13 +401,8 @@ impl Machine {
     pub(crate) fn write_all(&mut self, out: &mut Vec<u8>) -> Result<(), SnapshotError> {
         self.rest()?;
         let state = self.state()?;
-        out.extend(start(&[]));
+        out.extend(KIND.start(&[]));
         self.write(&state, out)
-    }
-
-    /// [`Machine::load`] of what this same machine wrote.
-    pub(crate) fn become_it(&mut self, snapshot: Snapshot) -> Result<(), SnapshotError> {
-        self.load(snapshot, true)
     }
 
     /// Waits until nothing is at work, and everything is where it is going.
@@ -551,13 +485,13 @@ impl Machine {
         };
         let state = state.map_err(|error| snapshot.damaged(error.to_string()))?;
         if let Some((then, now)) = state.make.differs(&Make::of(self)) {
-            let path = snapshot.path;
+            let path = snapshot.path();
             return Err(SnapshotError::Machine { path, then, now });
         }
         self.rest()?;
         self.check_disks(&state, &snapshot, trust)?;
         self.contents(&state, &mut snapshot)?;
-        self.become_what(state, &snapshot.path)
+        self.become_what(state, snapshot.blocks.path())
     }
 
     fn check_disks(
@@ -590,7 +524,7 @@ impl Machine {
         match changed {
             None => Ok(()),
             Some(disk) => Err(SnapshotError::Changed {
-                path: snapshot.path.clone(),
+                path: snapshot.path(),
                 disk,
             }),
         }

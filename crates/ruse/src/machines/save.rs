@@ -17,8 +17,6 @@ use crate::error::HostError;
 
 /// How long a machine may take to finish what its disks are at, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a snapshot starts with.
-const MAGIC: &[u8] = b"RUSESNP";
 
 /// Saves the machine `name` to `path`, and ends it if that is wanted.
 ///
@@ -107,12 +105,13 @@ fn refuse_other_files(path: &Path) -> Result<(), HostError> {
         if !file.metadata()?.is_file() {
             return Ok(false);
         }
-        file.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+        file.take(Snapshot::MAGIC.len() as u64)
+            .read_to_end(&mut start)?;
         Ok(true)
     });
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(true) if start == MAGIC => Ok(()),
+        Ok(true) if start == Snapshot::MAGIC => Ok(()),
         Ok(_) => Err(HostError::Recording(format!(
             "{}: is there, and is no snapshot; give another name",
             path.display()
