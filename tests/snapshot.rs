@@ -14,9 +14,7 @@ const HOST: i32 = 125;
 fn monitor(user: &User, options: &str) {
     let bios = rom("monitor/monitor.elf");
     std::fs::write(user.path("disk.img"), vec![0; 1 << 20]).unwrap();
-    let text =
-        format!("bios = '{bios}'\nmemory = '64M'\ndisks = ['disk.img{options}']\nnet = ['none']\n");
-    let text = text.replace("net = ['none']\n", "");
+    let text = format!("bios = '{bios}'\nmemory = '64M'\ndisks = ['disk.img{options}']\n");
     let file = user.file("web.toml", &text);
     user.run(&["up", "--detach", &file], 0);
 }

@@ -92,7 +92,10 @@ impl Ram {
     /// # Errors
     /// [`RamError`] when the shape is not page-aligned or the host refuses.
     pub fn new(base: u64, size: u64) -> Result<Self, RamError> {
-        Self::behind(0, base, size)
+        Ok(Self {
+            touched: Touched::new(),
+            ..Self::behind(0, base, size)?
+        })
     }
 
     /// RAM with `head` bytes of zeroes, a multiple of the page size, in host
@@ -120,7 +123,7 @@ impl Ram {
             _backing: backing,
             code: CodeMap::new(base, size),
             monitor: Monitor::default(),
-            touched: Touched::new(),
+            touched: Touched::default(),
         })
     }
 

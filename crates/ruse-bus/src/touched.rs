@@ -16,7 +16,8 @@ mod linux {
     /// In memory, or swapped out (Linux, "pagemap").
     const GIVEN: u64 = 3 << 62;
 
-    /// The kernel's list of this process's pages.
+    /// The kernel's list of this process's pages; without it all may have been given.
+    #[derive(Default)]
     pub(crate) struct Touched(Option<File>);
 
     impl Touched {
@@ -67,6 +68,7 @@ mod other {
     use std::ops::Range;
 
     /// Nobody says.
+    #[derive(Default)]
     pub(crate) struct Touched;
 
     impl Touched {

@@ -41,6 +41,21 @@ fn index(thread: Thread) -> usize {
     thread.wrapping_sub(1)
 }
 
+/// What GDB is told of a stop, if anything.
+fn halt(stop: &DebugStop) -> Option<Halt<Outcome>> {
+    Some(match *stop {
+        DebugStop::Breakpoint { hart } => Halt::Breakpoint(hart + 1),
+        DebugStop::Watch { hart, point, .. } => Halt::Watch(hart + 1, point),
+        DebugStop::Step { hart } => Halt::Step(hart + 1),
+        DebugStop::Mmio { hart, .. } | DebugStop::Trap { hart, .. } => {
+            Halt::Signal(hart + 1, SIGTRAP)
+        }
+        DebugStop::Interrupted => Halt::Interrupted,
+        DebugStop::Reset => return None,
+        DebugStop::Outcome(outcome) => Halt::Over(outcome),
+    })
+}
+
 impl Guest for Machine {
     type Outcome = Outcome;
     type Error = MachineError;
@@ -162,17 +177,9 @@ impl Guest for Machine {
             interrupts: false,
         };
         loop {
-            return Ok(match self.debug_run(&plan)? {
-                DebugStop::Breakpoint { hart } => Halt::Breakpoint(hart + 1),
-                DebugStop::Watch { hart, point, .. } => Halt::Watch(hart + 1, point),
-                DebugStop::Step { hart } => Halt::Step(hart + 1),
-                DebugStop::Mmio { hart, .. } | DebugStop::Trap { hart, .. } => {
-                    Halt::Signal(hart + 1, SIGTRAP)
-                }
-                DebugStop::Interrupted => Halt::Interrupted,
-                DebugStop::Reset => continue,
-                DebugStop::Outcome(outcome) => Halt::Over(outcome),
-            });
+            if let Some(halt) = halt(&self.debug_run(&plan)?) {
+                return Ok(halt);
+            }
         }
     }
 
@@ -190,14 +197,9 @@ impl Guest for Machine {
                 Err(_) => Halt::Beginning(thread),
             });
         }
-        Ok(match self.run_back()? {
-            Ok(Some(DebugStop::Breakpoint { hart })) => Halt::Breakpoint(hart + 1),
-            Ok(Some(DebugStop::Watch { hart, point, .. })) => Halt::Watch(hart + 1, point),
-            Ok(Some(DebugStop::Mmio { hart, .. } | DebugStop::Trap { hart, .. })) => {
-                Halt::Signal(hart + 1, SIGTRAP)
-            }
-            Ok(_) | Err(_) => Halt::Beginning(1),
-        })
+        let stop = self.run_back()?.ok().flatten();
+        let halt = stop.and_then(|stop| halt(&stop));
+        Ok(halt.unwrap_or(Halt::Beginning(1)))
     }
 
     fn interrupter(&self) -> Box<dyn Fn() + Send> {

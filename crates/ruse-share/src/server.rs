@@ -17,7 +17,7 @@ pub const MAX_MESSAGE: usize = 512 << 10;
 /// The most fids.
 pub const MAX_FIDS: usize = 1 << 16;
 /// The shortest message length that can be agreed on.
-const MIN_MESSAGE: u32 = 4096;
+pub(crate) const MIN_MESSAGE: u32 = 4096;
 /// The most open files, if the host allows twice as many.
 const MAX_OPEN: u64 = 8192;
 const VERSION: &[u8] = b"9P2000.L";

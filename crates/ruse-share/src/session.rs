@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::fid::{MAX_PATH, Open};
 use crate::listing::Listing;
 use crate::os::Opening;
-use crate::server::{MAX_MESSAGE, Server};
+use crate::server::{MAX_MESSAGE, MIN_MESSAGE, Server};
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 enum How {
@@ -58,7 +58,7 @@ impl Server {
         let session: Session = postcard::from_bytes(session).map_err(|_| nonsense)?;
         self.fids.clear();
         let longest = MAX_MESSAGE as u32;
-        self.msize = session.msize.map(|msize| msize.clamp(4096, longest));
+        self.msize = session.msize.map(|msize| msize.clamp(MIN_MESSAGE, longest));
         for (number, path, how) in session.fids {
             let known = path.as_deref().unwrap_or_default();
             if !is_path(known) || self.fids.check_new(number).is_err() {

@@ -239,6 +239,11 @@ impl Work {
         let Some(target) = target else {
             return self.go(index, step, ra, sp);
         };
+        self.with_breakpoint(target, |work| work.go(index, step, target, sp))
+    }
+
+    /// Does something with a breakpoint that is not there before and after.
+    fn with_breakpoint<T>(&mut self, target: u64, work: impl FnOnce(&mut Self) -> T) -> T {
         let harts = self.machine.harts_mut();
         let known = harts
             .iter()
@@ -246,13 +251,13 @@ impl Work {
         harts
             .iter_mut()
             .for_each(|hart| hart.add_breakpoint(target));
-        let why = self.go(index, step, target, sp);
+        let done = work(self);
         if !known {
             for hart in self.machine.harts_mut() {
                 hart.remove_breakpoint(target);
             }
         }
-        why
+        done
     }
 
     fn go(
@@ -313,16 +318,7 @@ impl Work {
                 .step_back(index)?
                 .map(|()| "one step back".into()),
             Back::To(at) => {
-                let harts = self.machine.harts_mut().iter_mut();
-                let new = harts.fold(false, |new, hart| {
-                    let known = hart.breakpoints().any(|known| known == at);
-                    hart.add_breakpoint(at);
-                    new || !known
-                });
-                let done = self.machine.run_back();
-                for hart in self.machine.harts_mut().iter_mut().filter(|_| new) {
-                    hart.remove_breakpoint(at);
-                }
+                let done = self.with_breakpoint(at, |work| work.machine.run_back());
                 done?.map(|stop| match stop {
                     Some(_) => format!("back at {at:#x}"),
                     None => format!("it never came to {at:#x}; this is the beginning"),

@@ -807,8 +807,6 @@ impl Load {
             let mut line: Vec<OsString> = vec!["load".into(), "--background".into()];
             line.extend(["--name".into(), OsString::from(&name), file.into()]);
             line.extend(args.trust_disks.then(|| "--trust-disks".into()));
-            let confine = confine.and_then(|confine| confine.to_possible_value());
-            let confine = confine.as_ref().map(clap::builder::PossibleValue::get_name);
             let here = Path::new(".");
             return machines::in_background(&name, &line, here, verbose, confine);
         }
@@ -854,8 +852,6 @@ fn up(
     verbose: u8,
     confine: Option<Confine>,
 ) -> Result<ExitCode, HostError> {
-    let confine = confine.and_then(|confine| confine.to_possible_value());
-    let confine = confine.as_ref().map(clap::builder::PossibleValue::get_name);
     for (options, _) in described {
         let code = machines::detached(options, verbose, confine)?;
         if code != ExitCode::SUCCESS {

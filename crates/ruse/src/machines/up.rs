@@ -7,9 +7,12 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use clap::ValueEnum;
+
 use super::file::Options;
 use super::place;
 use super::registry::Registry;
+use crate::confine::Confine;
 use crate::error::HostError;
 use crate::exit;
 
@@ -33,7 +36,7 @@ pub fn console_log(name: &str) -> Result<PathBuf, HostError> {
 pub fn detached(
     options: &Options,
     verbose: u8,
-    confine: Option<&str>,
+    confine: Option<Confine>,
 ) -> Result<ExitCode, HostError> {
     let verb = ["boot".into(), "--background".into()];
     let line: Vec<_> = verb.into_iter().chain(options.args.clone()).collect();
@@ -50,7 +53,7 @@ pub fn in_background(
     line: &[OsString],
     directory: &Path,
     verbose: u8,
-    confine: Option<&str>,
+    confine: Option<Confine>,
 ) -> Result<ExitCode, HostError> {
     if let Some(found) = Registry::open()?.find(name)? {
         return Err(HostError::Running {
@@ -77,11 +80,11 @@ pub fn in_background(
         path: "ruse".into(),
         source,
     })?;
-    let (verb, rest) = line.split_at(line.len().min(2));
-    let mut args: Vec<OsString> = verb.to_vec();
+    let mut args = line.to_vec();
     args.extend((0..verbose).map(|_| "-v".into()));
-    args.extend(confine.map(|confine| format!("--confine={confine}").into()));
-    args.extend(rest.iter().cloned());
+    if let Some(confine) = confine.and_then(|confine| confine.to_possible_value()) {
+        args.push(format!("--confine={}", confine.get_name()).into());
+    }
     let mut child = Command::new(exe)
         .args(args)
         .current_dir(directory)
