@@ -268,6 +268,12 @@ impl CodeMap {
         self.stale.since(seen)
     }
 
+    /// Whether there are any of these.
+    #[inline]
+    pub fn is_stale(&self, seen: u64) -> bool {
+        self.stale.count.load(Ordering::SeqCst) != seen
+    }
+
     /// The pages that others decoded from while they were open since `*seen`,
     /// likewise: they must be closed.
     #[inline]

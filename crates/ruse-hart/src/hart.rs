@@ -256,6 +256,9 @@ impl Hart {
                 break Exit::Quantum;
             }
             self.take_interrupt();
+            if self.exact {
+                self.drop_stale();
+            }
             let generation = self.code.generation();
             match self.block_here() {
                 Ok(cursor) => {
@@ -728,6 +731,21 @@ impl Hart {
             u64::from(mark.before) + 1,
         );
         Cursor::LEAVE
+    }
+
+    /// In an exact turn code that was stored to is not executed any more, FENCE.I or not,
+    /// for how much of it was decoded before depends on how the turn is cut: leaves after
+    /// the instruction at `c` if there is such code.
+    #[inline]
+    pub(crate) fn leave_overwritten(&mut self, c: Cursor) -> bool {
+        let overwritten = self.exact && self.bus.ram().code().is_stale(self.stale_seen);
+        if overwritten {
+            match self.device_stirred() {
+                true => self.end_after(c),
+                false => self.leave_after(c),
+            };
+        }
+        overwritten
     }
 
     /// Ends the block and the quantum after the instruction at `c`.

@@ -18,8 +18,8 @@ const HANDLER: u64 = RAM + 0x4000;
 const BASE: u8 = 8;
 const ATOMIC: u8 = 9;
 
-/// An instruction that leaves the base registers alone.
-fn instruction() -> impl Strategy<Value = Vec<u8>> {
+/// An instruction that leaves the base registers alone. `reserved`: LR and SC, too.
+fn instruction(reserved: bool) -> impl Strategy<Value = Vec<u8>> {
     let plain = |n: &usize| {
         matches!(
             Opcode::ALL[*n].info().extension,
@@ -28,7 +28,11 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
             Opcode::ALL[*n],
             // These leave the program, or end a turn.
             Opcode::Jalr | Opcode::Fence | Opcode::Pause
-        )
+        ) && (reserved
+            || !matches!(
+                Opcode::ALL[*n],
+                Opcode::LrW | Opcode::LrD | Opcode::ScW | Opcode::ScD
+            ))
     };
     let opcodes: Vec<usize> = (0..Opcode::COUNT).filter(plain).collect();
     let fields = (
@@ -75,8 +79,14 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => full, 1 => short]
 }
 
-fn program() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(instruction(), 40..120).prop_map(|parts| parts.concat())
+fn program(reserved: bool) -> impl Strategy<Value = Vec<u8>> {
+    let parts = prop::collection::vec(instruction(reserved), 40..120);
+    parts.prop_map(|parts| parts.concat())
+}
+
+/// A program, and whether its turn is exact. If not, reservations do not outlive a stop.
+fn program_in_turn() -> impl Strategy<Value = (Vec<u8>, bool)> {
+    any::<bool>().prop_flat_map(|exact| (program(exact), Just(exact)))
 }
 
 fn board(xlen: Xlen, code: &[u8], values: &[u64]) -> Board {
@@ -115,9 +125,28 @@ fn seen(hart: &mut Hart) -> Seen {
 }
 
 fn memory(board: &Board) -> Vec<u8> {
-    let mut bytes = vec![0; 0x1000];
-    board.ram.read(DATA - 0x800, &mut bytes).unwrap();
+    let mut bytes = vec![0; (DATA - RAM) as usize + 0x1000];
+    board.ram.read(RAM, &mut bytes).unwrap();
     bytes
+}
+
+/// So many steps of an exact turn. Writes to the finisher, which kicks the hart, do not
+/// end it.
+fn go(board: &mut Board, steps: u64) -> Exit {
+    let end = board.hart.steps() + steps;
+    while board.hart.steps() < end {
+        board.pins.take_kick();
+        let exit = board.hart.run_exact(end - board.hart.steps());
+        if exit != Exit::Quantum {
+            return exit;
+        }
+    }
+    Exit::Quantum
+}
+
+/// Whether the program is another one now. Without FENCE.I a hart may see that or not.
+fn is_overwritten(board: &Board, code: &[u8]) -> bool {
+    memory(board)[..code.len()] != *code
 }
 
 proptest! {
@@ -125,15 +154,27 @@ proptest! {
 
     #[test]
     fn stepping_and_breakpoints_change_nothing(
-        code in program(),
+        (code, exact) in program_in_turn(),
         values in prop::collection::vec(any::<u64>(), 32),
         rv32 in any::<bool>(),
         places in prop::collection::vec(0u64..240, 0..6),
     ) {
         let xlen = if rv32 { Xlen::Rv32 } else { Xlen::Rv64 };
+        let board = |xlen, code: &[u8], values: &[u64]| {
+            let mut board = board(xlen, code, values);
+            if exact {
+                board.hart.set_exact();
+                board.hart.begin_turn();
+            }
+            board
+        };
         let breakpoints: Vec<u64> = places.iter().map(|place| RAM + place * 2).collect();
         let mut running = board(xlen, &code, &values);
         prop_assert_eq!(running.hart.run(400), Exit::Quantum);
+        // Jumps lead anywhere, also to what looks like a store to the program.
+        if !exact && is_overwritten(&running, &code) {
+            return Ok(());
+        }
         let retired = running.hart.retired();
         let end = seen(&mut running.hart);
 
@@ -184,6 +225,87 @@ proptest! {
             hart.remove_breakpoint(*at);
         }
         prop_assert_eq!(hart.run(100), Exit::Quantum);
+    }
+
+    /// Also where the program stores to itself, which it does if `base` leads there.
+    #[test]
+    fn an_exact_turn_is_the_same_however_it_is_cut(
+        code in program(true),
+        values in prop::collection::vec(any::<u64>(), 32),
+        rv32 in any::<bool>(),
+        base in prop_oneof![Just(DATA), Just(RAM), Just(RAM + 0x100)],
+        cuts in prop::collection::vec(prop_oneof![Just(1), 1u64..20, 1u64..200], 1..100),
+        stepping in any::<bool>(),
+    ) {
+        let xlen = if rv32 { Xlen::Rv32 } else { Xlen::Rv64 };
+        let board = || {
+            let mut board = board(xlen, &code, &values);
+            board.hart.set_x(BASE, base);
+            board.hart.set_x(ATOMIC, base + 64);
+            board.hart.set_exact();
+            board.hart.begin_turn();
+            board
+        };
+        let steps: u64 = cuts.iter().sum();
+        let mut whole = board();
+        let exit = go(&mut whole, steps);
+        let mut cut = board();
+        let mut last = Exit::Quantum;
+        for steps in cuts {
+            last = if stepping && steps < 20 {
+                let mut steps = (0..steps).map(|_| cut.hart.step());
+                steps.find(|exit| *exit != Exit::Quantum).unwrap_or(Exit::Quantum)
+            } else {
+                go(&mut cut, steps)
+            };
+            if last != Exit::Quantum {
+                break;
+            }
+        }
+        prop_assert_eq!(last, exit);
+        prop_assert_eq!(cut.hart.steps(), whole.hart.steps());
+        prop_assert_eq!(seen(&mut cut.hart), seen(&mut whole.hart));
+        prop_assert_eq!(memory(&cut), memory(&whole));
+    }
+}
+
+/// In an exact turn a program that stores to itself sees that at once, in any block.
+#[test]
+fn overwritten_code_is_left_in_an_exact_turn() {
+    let addi = |imm| Inst {
+        rd: 11,
+        rs1: 11,
+        imm,
+        ..Inst::new(Opcode::Addi)
+    };
+    let stores: [&[Opcode]; 3] = [
+        &[Opcode::Sw],
+        &[Opcode::AmoswapW],
+        &[Opcode::LrW, Opcode::ScW],
+    ];
+    for store in stores {
+        let mut a = Asm::new(Xlen::Rv64, RAM);
+        let again = a.bind_new();
+        for op in store {
+            a.inst(Inst {
+                rd: if *op == Opcode::Sw { 0 } else { 13 },
+                rs1: 10,
+                rs2: if *op == Opcode::LrW { 0 } else { 12 },
+                ..Inst::new(*op)
+            });
+        }
+        a.i(Opcode::Addi, 11, 11, 1);
+        a.jal(0, again);
+        let code = a.finish();
+        let mut board = board(Xlen::Rv64, &code, &[0; 32]);
+        let hart = &mut board.hart;
+        hart.set_x(10, RAM + code.len() as u64 - 8);
+        hart.set_x(12, u64::from(encode(&addi(100))));
+        hart.set_exact();
+        hart.begin_turn();
+        assert_eq!(hart.run_exact(1000), Exit::Quantum);
+        let rounds = hart.retired() / (code.len() as u64 / 4);
+        assert_eq!(hart.x(11), rounds * 100, "{store:?}");
     }
 }
 

@@ -193,7 +193,8 @@ for_each_instruction!(handlers);
 /// Executes what may trap; false if it did. The result of such work comes in
 /// memory, which must not be the handler's: a frame whose address is known
 /// elsewhere cannot be left by a sibling call. For the same reason `work`
-/// captures nothing.
+/// captures nothing. False, too, if it overwrote code that is not to be executed
+/// any more: then the block has been left.
 #[inline(never)]
 pub(crate) fn attempt<F>(h: &mut Hart, c: Cursor, work: F) -> bool
 where
@@ -201,7 +202,7 @@ where
 {
     const { assert!(size_of::<F>() == 0) };
     match work(h, c) {
-        Ok(()) => true,
+        Ok(()) => !h.leave_overwritten(c),
         Err(trap) => {
             h.fault(c, trap);
             false
