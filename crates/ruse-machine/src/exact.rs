@@ -4,6 +4,11 @@
 //!
 //! Where the machine is within a round is part of its state ([`Turn`]). A turn has so many
 //! *steps* ([`ruse_hart::Hart::steps`]), and goes on where it was left.
+//!
+//! What a TLB holds shows: guests clear the accessed bits of page-table entries without
+//! SFENCE.VMA, and see them set again only once the page is looked up again. So every
+//! epoch of some steps begins with empty TLBs, as a machine does that goes on from a
+//! checkpoint, and only there are checkpoints made.
 
 use ruse_devices::Power;
 use ruse_event::{Class, What};
@@ -15,6 +20,9 @@ use crate::machine::Machine;
 use crate::run::{Outcome, lockup};
 use crate::sbi;
 use crate::seat::State;
+
+/// log2 of the steps of an epoch.
+const EPOCH: u32 = 22;
 
 /// Where the machine is within a round.
 pub(crate) struct Turn {
@@ -114,7 +122,12 @@ impl Machine {
     }
 
     fn begin_round(&mut self) -> Result<Option<DebugStop>, MachineError> {
-        self.checkpoint()?;
+        let epoch = Some(self.steps() >> EPOCH);
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.harts.iter_mut().for_each(ruse_hart::Hart::flush_tlb);
+            self.checkpoint()?;
+        }
         // In this order: what was typed before is delivered.
         let closed = self.handle.is_closed();
         match self.inputs()? {

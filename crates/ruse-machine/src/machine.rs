@@ -35,6 +35,8 @@ pub struct Machine {
     pub(crate) journal: Option<Journal>,
     /// With a journal: where it is within a round; between two if nowhere.
     pub(crate) turn: Option<Turn>,
+    /// With a journal: which epoch it is in ([`crate::exact`]), if one has begun.
+    pub(crate) epoch: Option<u64>,
     /// Where it has been, if it is to remember.
     pub(crate) past: Option<Past>,
     pub(crate) bus: Arc<Bus>,
@@ -147,6 +149,7 @@ impl Machine {
             sample: config.sample,
             journal: config.journal,
             turn: None,
+            epoch: None,
             past: None,
             parts,
             bus,

@@ -17,8 +17,6 @@ use crate::snapshot::{Snapshot, SnapshotError};
 const MOST: usize = 32;
 /// The most bytes that they take up.
 const ROOM: usize = 512 << 20;
-/// Steps between two of them at least.
-const APART: u64 = 1_000_000;
 /// How many times as long as a checkpoint takes it is until the next.
 const SHARE: u32 = 5;
 
@@ -59,9 +57,7 @@ impl Past {
         match self.checkpoints.last() {
             None => true,
             Some(last) => {
-                !self.seeking
-                    && steps >= last.steps + APART
-                    && self.last.elapsed() >= self.cost * SHARE
+                !self.seeking && steps > last.steps && self.last.elapsed() >= self.cost * SHARE
             }
         }
     }
@@ -128,6 +124,7 @@ impl Machine {
         }
         if let Some(past) = &mut self.past {
             past.checkpoints.clear();
+            self.epoch = None;
         }
         true
     }
@@ -136,7 +133,7 @@ impl Machine {
         self.past.as_ref().is_some_and(|past| past.seeking)
     }
 
-    /// Between rounds: notes how the machine is, if it is time to.
+    /// An epoch begins: notes how the machine is, if it is time to.
     pub(crate) fn checkpoint(&mut self) -> Result<(), MachineError> {
         let steps = self.steps();
         if !self.past.as_ref().is_some_and(|past| past.is_due(steps)) {
@@ -171,7 +168,7 @@ impl Machine {
         let bytes = Cursor::new(checkpoint.snapshot.clone());
         let (snapshot, _) = Snapshot::new(Box::new(bytes), Path::new("a checkpoint"))?;
         self.load(snapshot, true)?;
-        self.turn = None;
+        (self.turn, self.epoch) = (None, None);
         if let Some(journal) = &mut self.journal {
             journal.go_back(cursor);
         }

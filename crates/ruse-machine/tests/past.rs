@@ -17,6 +17,7 @@ fn machine(image: Image, harts: usize) -> (Machine, Screen) {
     let mut config = MachineConfig::new(Boot::Bare { image });
     config.memory = 4 << 20;
     config.cpu.harts = harts;
+    config.cpu.svadu = true;
     config.time = Time::Virtual {
         instructions_per_tick: 3,
         epoch_nanos: 0,
@@ -137,6 +138,61 @@ fn the_way_back_changes_nothing() {
     assert_eq!(other.run().unwrap(), Outcome::Off { code: 4 });
     assert!(look(&mut other) == end);
     assert_eq!(said.text(), echo.text());
+}
+
+/// A guest that counts how often an accessed bit is set that it clears without SFENCE.VMA,
+/// which is when a TLB has forgotten.
+#[test]
+fn what_a_tlb_held_does_not_show() {
+    let words: [u32; 30] = [
+        0x8000_22b7, // lui t0, 0x80002
+        0x0202_9293, // slli t0, t0, 32
+        0x0202_d293, // srli t0, t0, 32: the root table
+        0x2000_0337, // lui t1, 0x20000
+        0x0cf3_031b, // addiw t1, t1, 0xcf
+        0x0062_b823, // sd t1, 16(t0): RAM at 2 GiB
+        0x2000_03b7, // lui t2, 0x20000
+        0x08f3_839b, // addiw t2, t2, 0x8f
+        0x0072_b023, // sd t2, 0(t0): RAM at 0, not accessed
+        0x0010_0e13, // li t3, 1
+        0x03de_1e13, // slli t3, t3, 61
+        0x30ae_1073, // csrw menvcfg, t3: ADUE
+        0x0080_0e13, // li t3, 8
+        0x03ce_1e13, // slli t3, t3, 60
+        0x00c2_de93, // srli t4, t0, 12
+        0x01de_6e33, // or t3, t3, t4
+        0x180e_1073, // csrw satp, t3: Sv39
+        0xfff0_0e13, // li t3, -1
+        0x3b0e_1073, // csrw pmpaddr0, t3
+        0x01f0_0e13, // li t3, 31
+        0x3a0e_1073, // csrw pmpcfg0, t3
+        0x0002_1e37, // lui t3, 0x21
+        0x800e_0e1b, // addiw t3, t3, -2048
+        0x300e_2073, // csrs mstatus, t3: MPRV, MPP = S
+        0x0072_b023, // loop: sd t2, 0(t0)
+        0x0000_3503, // ld a0, 0(zero)
+        0x0002_b583, // ld a1, 0(t0)
+        0x0075_c5b3, // xor a1, a1, t2
+        0x00b4_0433, // add s0, s0, a1
+        0xfedf_f06f, // j loop
+    ];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let image = Image::new("program", bytes);
+    let (mut plain, _) = machine(image.clone(), 1);
+    let (mut other, _) = machine(image, 1);
+    for machine in [&mut plain, &mut other] {
+        machine.run_for(9 << 20).unwrap();
+    }
+    for _ in 0..3 {
+        other.step_back(0).unwrap().unwrap();
+    }
+    other.run_for(other.past_left()).unwrap();
+    for machine in [&mut plain, &mut other] {
+        machine.run_for(9 << 20).unwrap();
+    }
+    assert!(look(&mut plain) == look(&mut other));
+    let seen = plain.harts_mut()[0].x(8) >> 6;
+    assert!((2..20).contains(&seen), "set {seen} times");
 }
 
 #[test]
