@@ -56,7 +56,7 @@ fn a_machine_goes_on_from_its_file() {
     user.run(&["load", file, "--detach", "--name", "two"], 0);
     let mut two = console(&user, "two");
     assert!(say(&mut two, "read 5").contains("hello"));
-    assert!(say(&mut two, "write 6 two").contains("6"));
+    assert!(say(&mut two, "write 6 two").contains("Sector 6 now holds your 3 bytes"));
     let mut web = console(&user, "web");
     assert!(say(&mut web, "read 5").contains("later"));
     web.kill();

@@ -93,8 +93,13 @@ impl PageNews {
     }
 
     #[inline]
+    fn any_since(&self, seen: u64) -> bool {
+        self.count.load(Ordering::SeqCst) != seen
+    }
+
+    #[inline]
     fn since(&self, seen: &mut u64) -> Option<Pages> {
-        (self.count.load(Ordering::SeqCst) != *seen).then(|| self.collect(seen))
+        self.any_since(*seen).then(|| self.collect(seen))
     }
 
     #[cold]
@@ -271,7 +276,7 @@ impl CodeMap {
     /// Whether there are any of these.
     #[inline]
     pub fn is_stale(&self, seen: u64) -> bool {
-        self.stale.count.load(Ordering::SeqCst) != seen
+        self.stale.any_since(seen)
     }
 
     /// The pages that others decoded from while they were open since `*seen`,

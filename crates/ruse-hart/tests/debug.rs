@@ -272,12 +272,12 @@ proptest! {
 /// In an exact turn a program that stores to itself sees that at once, in any block.
 #[test]
 fn overwritten_code_is_left_in_an_exact_turn() {
-    let addi = |imm| Inst {
+    let other = encode(&Inst {
         rd: 11,
         rs1: 11,
-        imm,
+        imm: 100,
         ..Inst::new(Opcode::Addi)
-    };
+    });
     let stores: [&[Opcode]; 3] = [
         &[Opcode::Sw],
         &[Opcode::AmoswapW],
@@ -300,7 +300,7 @@ fn overwritten_code_is_left_in_an_exact_turn() {
         let mut board = board(Xlen::Rv64, &code, &[0; 32]);
         let hart = &mut board.hart;
         hart.set_x(10, RAM + code.len() as u64 - 8);
-        hart.set_x(12, u64::from(encode(&addi(100))));
+        hart.set_x(12, u64::from(other));
         hart.set_exact();
         hart.begin_turn();
         assert_eq!(hart.run_exact(1000), Exit::Quantum);

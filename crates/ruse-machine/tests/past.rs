@@ -32,9 +32,14 @@ fn machine(image: Image, harts: usize) -> (Machine, Screen) {
     (machine, screen)
 }
 
+fn image(words: &[u32]) -> Image {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    Image::new("program", bytes)
+}
+
 /// Harts that add to a word together and wait for their timers in between.
 fn program() -> Image {
-    let words: [u32; 16] = [
+    image(&[
         0xf140_22f3, // csrr t0, mhartid
         0x0032_9293, // slli t0, t0, 3
         0x0200_4337, // lui t1, 0x2004
@@ -51,9 +56,7 @@ fn program() -> Image {
         0x1050_0073, // wfi
         0x0200_c3b7, // lui t2, 0x200c
         0xfd9f_f06f, // j loop
-    ];
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    Image::new("program", bytes)
+    ])
 }
 
 /// All that a hart is, and its time.
@@ -144,7 +147,7 @@ fn the_way_back_changes_nothing() {
 /// which is when a TLB has forgotten.
 #[test]
 fn what_a_tlb_held_does_not_show() {
-    let words: [u32; 30] = [
+    let image = image(&[
         0x8000_22b7, // lui t0, 0x80002
         0x0202_9293, // slli t0, t0, 32
         0x0202_d293, // srli t0, t0, 32: the root table
@@ -175,9 +178,7 @@ fn what_a_tlb_held_does_not_show() {
         0x0075_c5b3, // xor a1, a1, t2
         0x00b4_0433, // add s0, s0, a1
         0xfedf_f06f, // j loop
-    ];
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let image = Image::new("program", bytes);
+    ]);
     let (mut plain, _) = machine(image.clone(), 1);
     let (mut other, _) = machine(image, 1);
     for machine in [&mut plain, &mut other] {
