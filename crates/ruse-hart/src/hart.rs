@@ -966,6 +966,17 @@ impl Hart {
         self.sync_code();
     }
 
+    /// As [`Hart::enter_supervisor`], after a suspend in which the hart lost all
+    /// it had (SBI "Hart State Management Extension", non-retentive): what woke
+    /// it is still pending, and its timer armed, as they are outside of a hart.
+    pub fn resume_supervisor(&mut self, pc: u64, a0: u64, a1: u64) {
+        let Csrs { mip, stimecmp, .. } = self.csrs;
+        self.restart();
+        self.enter_supervisor(pc, a0, a1);
+        self.csrs.mip = mip;
+        self.set_stimecmp(stimecmp);
+    }
+
     /// Whether an enabled interrupt is pending, whatever the global enables:
     /// what ends WFI.
     pub fn interrupt_pending(&self) -> bool {

@@ -287,8 +287,7 @@ impl Seat {
             State::Suspended {
                 resume: Some((pc, opaque)),
             } => {
-                hart.restart();
-                hart.enter_supervisor(pc, hartid, opaque);
+                hart.resume_supervisor(pc, hartid, opaque);
                 desk.state = State::Running;
             }
             State::Running | State::Stopped | State::Starting { .. } => {}
