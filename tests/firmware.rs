@@ -105,6 +105,8 @@ fn u_boot_prompt(talk: &mut Talk) {
 #[track_caller]
 fn u_boot(talk: &mut Talk, command: &str) -> String {
     talk.send(&format!("{command}\r"));
+    // Its echo: when the host is busy, a prompt more may have come before.
+    talk.expect(command);
     talk.expect("=> ")
 }
 

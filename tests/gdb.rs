@@ -43,36 +43,27 @@ impl Guest {
 
     /// What GDB says, told these commands; what `monitor` says comes last.
     fn gdb(&self, commands: &[&str]) -> String {
-        let out = self.command(commands).output().unwrap();
+        let mut gdb = self.start_gdb(commands);
+        let out = gdb.arg("-batch").stdin(Stdio::null()).output().unwrap();
         String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
     }
 
     /// A GDB that is connected, to talk to.
     fn talk(&self) -> Talk {
-        let mut gdb = Command::new(GDB);
-        gdb.args(["-nx", "-q", "-ex", "set pagination off"]);
-        gdb.args([
-            "-ex",
-            "set confirm off",
-            "-ex",
-            "set architecture riscv:rv64",
-        ]);
-        gdb.args(["-ex", &format!("target remote {}", self.address)]);
-        let mut talk = Talk::start(gdb);
+        let mut talk = Talk::start(self.start_gdb(&[]));
         talk.expect(" in ");
         talk
     }
 
-    fn command(&self, commands: &[&str]) -> Command {
+    fn start_gdb(&self, commands: &[&str]) -> Command {
         let mut gdb = Command::new(GDB);
-        gdb.args(["-nx", "-q", "-batch", "-ex", "set pagination off"]);
+        gdb.args(["-nx", "-q", "-ex", "set pagination off"]);
         gdb.args(["-ex", "set confirm off", "-ex", "set remotetimeout 60"]);
         gdb.args(["-ex", "set architecture riscv:rv64"]);
         let connect = format!("target remote {}", self.address);
         for command in [connect.as_str()].iter().chain(commands) {
             gdb.args(["-ex", command]);
         }
-        gdb.stdin(Stdio::null());
         gdb
     }
 

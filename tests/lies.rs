@@ -121,10 +121,18 @@ fn a_profile_names_functions() {
     let (folded, svg) = (dir.path().join("p.txt"), dir.path().join("p.svg"));
     for file in [&folded, &svg] {
         let spin = rom("spin/spin-rv64.elf");
-        let talk = Talk::new(&["--profile", file.to_str().unwrap(), &spin]);
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        signal(&talk, Signal::TERM);
-        talk.ends(STOPPED);
+        // On a busy host it may take longer until a sample is taken.
+        for seconds in [0.3, 3.0, 30.0] {
+            let (terminal, mut talk) =
+                Terminal::start(&["--profile", file.to_str().unwrap(), &spin]);
+            terminal.wait_until_it_listens(&mut talk);
+            std::thread::sleep(std::time::Duration::from_secs_f64(seconds));
+            signal(&talk, Signal::TERM);
+            talk.ends(STOPPED);
+            if std::fs::read_to_string(file).unwrap().contains("_start") {
+                break;
+            }
+        }
     }
     let folded = std::fs::read_to_string(folded).unwrap();
     let line = folded.lines().next().unwrap();

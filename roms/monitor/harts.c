@@ -62,7 +62,7 @@ static void call_and_wait(const struct hart *h)
     struct form *f = &forms[h->id];
     f->done = false;
     hart_call(h->id);
-    u64 deadline = now() + ticks_per_second();
+    u64 deadline = now() + 10 * ticks_per_second();
     while (!f->done && now() < deadline)
         ;
     if (!f->done) {

@@ -19,7 +19,7 @@ const BASE: u64 = 0x8000_0000;
 const RAM_SIZE: u64 = 0x1_0000;
 const DISK_SECTORS: u64 = 64;
 /// What any handful of accesses may take, with room for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The host's side: swallows, counts and repeats.
 struct Host;

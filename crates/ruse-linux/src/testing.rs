@@ -120,7 +120,7 @@ impl Guest {
             ],
             limits: Limits {
                 // Nothing here takes so long but a hang.
-                time: Some(Duration::from_secs(120)),
+                time: Some(Duration::from_secs(600)),
                 ..Limits::default()
             },
             ..Config::default()

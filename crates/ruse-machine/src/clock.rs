@@ -119,7 +119,7 @@ mod tests {
         clock.set(1_000_000_000);
         std::thread::sleep(Duration::from_millis(2));
         let now = clock.now();
-        assert!((1_000_020_000..1_010_000_000).contains(&now), "{now}");
+        assert!((1_000_020_000..2_000_000_000).contains(&now), "{now}");
         assert_eq!(span(5, 15), Duration::from_micros(1));
         assert_eq!(span(15, 5), Duration::ZERO);
     }

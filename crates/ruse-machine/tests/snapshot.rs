@@ -181,6 +181,11 @@ fn another_machine_is_refused() {
     );
 }
 
+/// How far each hart has counted.
+fn counts_of(machine: &Machine) -> Vec<u64> {
+    machine.harts().iter().map(|hart| hart.x(7)).collect()
+}
+
 #[test]
 fn several_harts_stand_still_for_it() {
     // Each hart adds to its own word for ever.
@@ -209,29 +214,39 @@ fn several_harts_stand_still_for_it() {
     let handle = machine.handle();
     let (sender, saved) = std::sync::mpsc::channel();
     let asker = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let stop = handle.clone();
+        // Looks and looks again, until every hart has come further than this.
+        let wait_for = |than: &[u64]| {
+            let (sender, counts) = std::sync::mpsc::channel();
+            while {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                let sender = sender.clone();
+                handle.errand(move |machine| sender.send(counts_of(machine)).unwrap());
+                let counts = counts.recv().unwrap();
+                counts.iter().zip(than).any(|(count, than)| count <= than)
+            } {}
+        };
+        wait_for(&[0; 3]);
+        let (saver, then) = std::sync::mpsc::channel();
         handle.errand(move |machine| {
-            let bytes = save(machine);
-            let counts: Vec<_> = machine.harts().iter().map(|hart| hart.x(7)).collect();
+            let (bytes, counts) = (save(machine), counts_of(machine));
+            saver.send(counts.clone()).unwrap();
             sender.send((bytes, counts)).unwrap();
         });
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        stop.stop();
+        wait_for(&then.recv().unwrap());
+        handle.stop();
     });
     assert_eq!(machine.run().unwrap(), Outcome::Stopped);
     asker.join().unwrap();
     let (bytes, counts) = saved.recv().unwrap();
-    for (hart, count) in machine.harts().iter().zip(&counts) {
-        assert!(hart.x(7) > *count && *count > 0);
+    for (now, count) in counts_of(&machine).iter().zip(&counts) {
+        assert!(now > count && *count > 0);
     }
     let mut other = new();
     other.load(open(&bytes).unwrap(), false).unwrap();
-    let there: Vec<_> = other.harts().iter().map(|hart| hart.x(7)).collect();
-    assert_eq!(there, counts);
+    assert_eq!(counts_of(&other), counts);
     other.run_for(100_000).unwrap();
-    for (hart, count) in other.harts().iter().zip(&counts) {
-        assert!(hart.x(7) > *count);
+    for (now, count) in counts_of(&other).iter().zip(&counts) {
+        assert!(now > count);
     }
 }
 

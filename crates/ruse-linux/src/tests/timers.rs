@@ -41,8 +41,8 @@ fn timers_expire_once_again_and_tell_how_often() {
         sigset_t b, old; sigemptyset(&b); sigaddset(&b, SIGRTMIN); sigprocmask(SIG_BLOCK, &b, &old); usleep(60000); int before = got; sigprocmask(SIG_SETMASK, &old, 0);
         CHECK(got >= before + 1 && last.si_overrun >= 0); CHECK(!timer_gettime(t, &o) && o.it_interval.tv_nsec == 5000000);
         s.it_value.tv_nsec = 0; timer_settime(t, 0, &s, 0); before = got; usleep(20000); CHECK(got == before); CHECK(!timer_delete(t)); FAILS(timer_delete(t), EINVAL);
-        CHECK(!timer_create(CLOCK_REALTIME, &e, &t)); struct timespec now; clock_gettime(CLOCK_REALTIME, &now); s.it_interval.tv_nsec = 0; s.it_value = now; s.it_value.tv_sec++; 
-        timer_settime(t, TIMER_ABSTIME, &s, 0); timer_gettime(t, &o); CHECK(o.it_value.tv_sec == 0 && o.it_value.tv_nsec > 100000000);",
+        CHECK(!timer_create(CLOCK_REALTIME, &e, &t)); struct timespec now; clock_gettime(CLOCK_REALTIME, &now); s.it_interval.tv_nsec = 0; s.it_value = now; s.it_value.tv_sec += 100;
+        timer_settime(t, TIMER_ABSTIME, &s, 0); timer_gettime(t, &o); CHECK(o.it_value.tv_sec > 50 && o.it_value.tv_sec < 100);",
     );
 }
 
@@ -61,7 +61,7 @@ fn intervals_of_real_and_cpu_time() {
     passes(
         r"on(SIGALRM); on(SIGPROF); struct itimerval s = {{0, 3000}, {0, 3000}}, o; CHECK(!setitimer(ITIMER_REAL, &s, 0)); while (got < 3) pause();
         memset(&s, 0, sizeof s); CHECK(!setitimer(ITIMER_REAL, &s, &o) && o.it_interval.tv_usec == 3000 && (o.it_value.tv_usec || o.it_value.tv_sec));
-        CHECK(!getitimer(ITIMER_REAL, &o) && !o.it_value.tv_usec); got = 0; alarm(1); CHECK(alarm(0) == 1);
+        CHECK(!getitimer(ITIMER_REAL, &o) && !o.it_value.tv_usec); got = 0; alarm(100); int left = alarm(0); CHECK(left > 50 && left <= 100);
         s.it_value.tv_usec = s.it_interval.tv_usec = 2000; setitimer(ITIMER_PROF, &s, 0); volatile long n = 0; while (got < 3) n++; CHECK(last.si_signo == SIGPROF);
         s.it_value.tv_usec = 1000000; FAILS(setitimer(ITIMER_REAL, &s, 0), EINVAL); FAILS(setitimer(9, &s, 0), EINVAL);",
     );
@@ -78,15 +78,15 @@ fn a_limit_of_cpu_time_ends_a_loop() {
 #[test]
 fn who_only_waits_uses_no_time_of_the_host() {
     let source = "#include <pthread.h>\nvoid *w(void *a) { int f[2]; pipe(f); read(f[0], f, 1); return 0; }\n\
-        int main() { pthread_t t; pthread_create(&t, 0, w, 0); if (!fork()) for (;;) pause(); usleep(500000); return 0; }";
+        int main() { pthread_t t; pthread_create(&t, 0, w, 0); if (!fork()) for (;;) pause(); usleep(1000000); return 0; }";
     if let Some(guest) = Guest::c(source) {
         let start = Instant::now();
         let before = cpu();
         guest.run().exits(0);
-        assert!(start.elapsed() >= Duration::from_millis(500));
+        assert!(start.elapsed() >= Duration::from_secs(1));
         if let (Some(before), Some(after)) = (before, cpu()) {
             let used = after - before;
-            assert!(used < Duration::from_millis(250), "{used:?}");
+            assert!(used < Duration::from_millis(500), "{used:?}");
         }
     }
 }
