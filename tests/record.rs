@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use talk::debian::{IMAGE, INITRD, KERNEL, made};
 use talk::{Talk, rom, ruse};
@@ -143,11 +144,12 @@ fn what_came_over_the_network_comes_again() {
     }
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
-    // It answers once.
+    // It answers once, and takes its time.
     let served = std::thread::spawn(move || {
         let (mut stream, _) = server.accept().unwrap();
         let mut asked = [0; 4];
         stream.read_exact(&mut asked).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
         let body: Vec<u8> = (0..BYTES).map(|n| (n * 7 % 251) as u8).collect();
         stream.write_all(&body).unwrap();
     });
@@ -178,8 +180,8 @@ fn what_came_over_the_network_comes_again() {
     guest.expect("up0");
     guest.send(&format!(
         "perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(\"10.0.2.2:{port}\"); \
-         print $s \"GET \"; $s->flush; local $/; $x=<$s>; \
-         print length($x),\" \",unpack(\"%32C*\",$x),\"!\\n\"'\n"
+         print $s \"GET \"; $s->flush; local $/; $x=<$s>; print length($x),\" \",\
+         unpack(\"%32C*\",$x),time-$^T<60?\"!\":\", hours later\",\"\\n\"'\n"
     ));
     let sum: usize = (0..BYTES).map(|n| n * 7 % 251).sum();
     guest.expect(&format!("{BYTES} {sum}!"));

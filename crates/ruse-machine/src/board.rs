@@ -118,7 +118,7 @@ pub(crate) struct Parts {
     /// First to last.
     pub(crate) disks: Vec<Arc<Mutex<VirtioMmio<Blk>>>>,
     /// Networks at work, from which something may come at any time.
-    pub(crate) _networks: Vec<(Box<dyn Any + Send + Sync>, Ongoing)>,
+    pub(crate) networks: Vec<(Box<dyn Any + Send + Sync>, Ongoing)>,
     pub(crate) aclint: Option<Arc<Mutex<Aclint>>>,
     pub(crate) rtc: Arc<Mutex<GoldfishRtc>>,
     pub(crate) uart: Arc<Mutex<Uart>>,
@@ -333,7 +333,7 @@ impl Board {
             activity,
             threads,
             disks: drives,
-            _networks: networks,
+            networks,
             aclint,
             rtc,
             uart,

@@ -67,7 +67,8 @@ pub enum Time {
     Host,
     /// From counting instructions, so that a run is deterministic: same
     /// images, same disks, no input from outside, same run. Waiting takes no
-    /// time, unless somebody sits in front of it ([`crate::Handle::pace`]).
+    /// time, unless somebody sits in front of it ([`crate::Handle::pace`]) or it has
+    /// a network, whose other end would seem slow to a guest that is done waiting at once.
     Virtual {
         /// Instructions in a tick of 100 ns.
         instructions_per_tick: u64,

@@ -223,11 +223,12 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether somebody sits in front of the machine and sees what it does for the first
-    /// time.
+    /// Whether somebody sits in front of the machine, or is in its network, and sees what
+    /// it does for the first time.
     fn is_live(&self) -> bool {
         let again = self.journal.as_ref().is_some_and(Journal::is_replay);
-        self.handle.is_paced() && !again && self.past_left() == 0
+        let somebody = self.handle.is_paced() || !self.parts.networks.is_empty();
+        somebody && !again && self.past_left() == 0
     }
 
     /// Whether something goes on, or happened since the deadline was looked up.

@@ -350,7 +350,8 @@ struct MachineArgs {
 enum Clock {
     /// A second is a second
     Host,
-    /// Counts instructions: the same run every time
+    /// Counts instructions: the same run every time. Who sleeps need not wait, unless
+    /// there is a terminal or a network
     Virtual,
 }
 
