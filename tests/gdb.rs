@@ -322,18 +322,45 @@ fn a_run_goes_backwards() {
     assert!(said.contains("does not support"), "{said}");
 }
 
+/// `j .`, for ever.
+fn spin(dir: &tempfile::TempDir) -> String {
+    let spin = dir.path().join("spin.bin");
+    std::fs::write(&spin, 0x0000_006f_u32.to_le_bytes()).unwrap();
+    spin.to_str().unwrap().into()
+}
+
+#[test]
+fn a_long_way_back_can_be_broken_off() {
+    if package(GDB).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let guest = Guest::start(&["--gdb=127.0.0.1:0", "--clock", "virtual", &spin(&dir)]);
+    let mut gdb = guest.talk();
+    gdb.send("continue &\n");
+    gdb.expect("Continuing.");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    gdb.send("interrupt\n");
+    gdb.expect("SIGINT");
+    gdb.send("set $there = $minstret\nreverse-continue &\n");
+    gdb.expect("Continuing.");
+    gdb.send("interrupt\n");
+    // If that came too late, it is at the beginning.
+    gdb.expect(" in ");
+    gdb.send("print $minstret <= $there\nkill\nquit\n");
+    gdb.expect("$1 = 1");
+    gdb.ends(0);
+    assert_eq!(guest.end().0, STOPPED);
+}
+
 /// Debuggers come to a guest that runs, stop it, and leave it running.
 #[test]
 fn debuggers_come_and_go() {
     if package(GDB).is_none() {
         return;
     }
-    // j .
     let dir = tempfile::tempdir().unwrap();
-    let spin = dir.path().join("spin.bin");
-    std::fs::write(&spin, 0x0000_006f_u32.to_le_bytes()).unwrap();
-    let spin = spin.to_str().unwrap();
-    let guest = Guest::start(&["--gdb=127.0.0.1:0,nowait", "--harts", "2", spin]);
+    let guest = Guest::start(&["--gdb=127.0.0.1:0,nowait", "--harts", "2", &spin(&dir)]);
     let look = [
         "print $minstret > 1000",
         "set $t5 = 77",

@@ -113,7 +113,7 @@ pub trait Guest {
     }
 
     /// Goes back: by one step of a thread, or to the last time that something would have
-    /// stopped it.
+    /// stopped it. Interrupted, it is back as far as it had looked.
     ///
     /// # Errors
     /// If the guest cannot do again what it did.
@@ -121,7 +121,7 @@ pub trait Guest {
         Ok(Halt::Beginning(step.unwrap_or(1)))
     }
 
-    /// Makes [`Guest::resume`] return with [`Halt::Interrupted`], now or the next time.
+    /// Makes [`Guest::resume`] or [`Guest::back`] return with [`Halt::Interrupted`], now or the next time.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;
 
     /// Whether it was asked, from elsewhere, to end.

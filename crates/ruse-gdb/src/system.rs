@@ -197,7 +197,14 @@ impl Guest for Machine {
                 Err(_) => Halt::Beginning(thread),
             });
         }
-        let stop = self.run_back()?.ok().flatten();
+        let handle = self.handle();
+        // What the debugger said to have it go has been heard.
+        handle.take_interrupt();
+        let mut enough = || handle.take_interrupt() || handle.is_stopping();
+        let stop = self.run_back(&mut enough)?.ok().flatten();
+        if handle.is_stopping() {
+            return Ok(Halt::Over(Outcome::Stopped));
+        }
         let halt = stop.and_then(|stop| halt(&stop));
         Ok(halt.unwrap_or(Halt::Beginning(1)))
     }

@@ -105,8 +105,14 @@ impl<'a, G: Guest> Debugged<'a, G> {
             others: if self.locked { Move::Stay } else { Move::Run },
         };
         loop {
-            let halt = match self.back.take() {
-                Some(step) => self.guest.back(step)?,
+            let halt = match self.back {
+                Some(step) => {
+                    let halt = self.guest.back(step)?;
+                    if !matches!(halt, Halt::Interrupted) {
+                        self.back = None;
+                    }
+                    halt
+                }
                 None => self.guest.resume(&plan)?,
             };
             match halt {
@@ -295,6 +301,7 @@ impl<G: Guest> MultiThreadResume for Debugged<'_, G> {
         self.actions.clear();
         self.ranges.clear();
         self.locked = false;
+        self.back = None;
         Ok(())
     }
 

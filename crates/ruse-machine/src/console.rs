@@ -173,7 +173,7 @@ impl Handle {
     }
 
     /// Whether to interrupt a machine that is debugged; the wish is then granted.
-    pub(crate) fn take_interrupt(&self) -> bool {
+    pub fn take_interrupt(&self) -> bool {
         std::mem::take(&mut lock(&self.0.inbox).interrupt)
     }
 

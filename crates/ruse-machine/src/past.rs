@@ -19,6 +19,8 @@ const MOST: usize = 32;
 const ROOM: usize = 512 << 20;
 /// How many times as long as a checkpoint takes it is until the next.
 const SHARE: u32 = 5;
+/// After how many steps on the way back it looks up.
+const GLANCE: u64 = 1 << 20;
 
 /// The machine as it was.
 struct Checkpoint {
@@ -247,11 +249,15 @@ impl Machine {
     }
 
     /// Goes back to the last time that something would have stopped it: there is no `None`
-    /// but at the beginning, to which it then goes.
+    /// but at the beginning, to which it then goes. When it is `enough`, of which it asks
+    /// now and then, it is back as far as it had looked: [`DebugStop::Interrupted`].
     ///
     /// # Errors
     /// As [`Machine::run`]; inside, why there is no way back.
-    pub fn run_back(&mut self) -> Result<Result<Option<DebugStop>, NoWayBack>, MachineError> {
+    pub fn run_back(
+        &mut self,
+        enough: &mut dyn FnMut() -> bool,
+    ) -> Result<Result<Option<DebugStop>, NoWayBack>, MachineError> {
         let here = self.steps();
         let from = match self.before(here) {
             Ok(from) => from,
@@ -267,7 +273,14 @@ impl Machine {
                 machine.restore(index)?;
                 let mut last = None;
                 loop {
-                    let stop = match machine.exact(Until::Steps(end))? {
+                    if enough() {
+                        machine.restore(from.min(index + 1))?;
+                        machine.seek(Until::Steps(end))?;
+                        return Ok(Ok(Some(DebugStop::Interrupted)));
+                    }
+                    let next = end.min(machine.steps() + GLANCE);
+                    let stop = match machine.exact(Until::Steps(next))? {
+                        None if next < end => continue,
                         None | Some(DebugStop::Outcome(_)) => break,
                         Some(stop) => stop,
                     };

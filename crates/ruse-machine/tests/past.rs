@@ -211,7 +211,7 @@ fn the_last_stop_is_found() {
     machine.harts_mut()[0].add_breakpoint(at);
     let mut last = machine.harts()[0].steps();
     for _ in 0..5 {
-        let stop = machine.run_back().unwrap().unwrap();
+        let stop = machine.run_back(&mut || false).unwrap().unwrap();
         assert_eq!(stop, Some(DebugStop::Breakpoint { hart: 0 }));
         let now = machine.harts()[0].steps();
         assert_eq!(machine.harts()[0].pc(), at);
@@ -224,7 +224,7 @@ fn the_last_stop_is_found() {
     assert!(machine.harts()[0].steps() > last);
     machine.harts_mut()[0].remove_breakpoint(at);
     machine.harts_mut()[0].add_watchpoint(word);
-    let stop = machine.run_back().unwrap().unwrap().unwrap();
+    let stop = machine.run_back(&mut || false).unwrap().unwrap().unwrap();
     assert!(
         matches!(
             stop,
@@ -240,10 +240,51 @@ fn the_last_stop_is_found() {
     assert_eq!(machine.harts()[0].pc(), at);
     machine.harts_mut()[0].remove_watchpoint(&word);
     // Nothing more: the beginning, where there is no way back.
-    assert_eq!(machine.run_back().unwrap().unwrap(), None);
+    assert_eq!(machine.run_back(&mut || false).unwrap().unwrap(), None);
     assert_eq!(machine.harts()[0].steps(), 0);
-    assert_eq!(machine.run_back().unwrap(), Err(NoWayBack::Beginning));
+    assert_eq!(
+        machine.run_back(&mut || false).unwrap(),
+        Err(NoWayBack::Beginning)
+    );
     assert_eq!(machine.step_back(0).unwrap(), Err(NoWayBack::Beginning));
+}
+
+#[test]
+fn the_way_back_can_be_broken_off() {
+    // It counts, for some epochs: addi t0, t0, 1; j -4.
+    let (mut machine, _) = machine(image(&[0x0012_8293, 0xffdf_f06f]), 1);
+    for _ in 0..3 {
+        machine.run_for(4 << 20).unwrap();
+    }
+    // The same at any time.
+    let phase = |machine: &Machine| {
+        let hart = &machine.harts()[0];
+        let half = u64::from(hart.pc() != layout::RAM);
+        (2 * hart.x(5)).wrapping_sub(hart.steps() + half)
+    };
+    let (begin, expected) = (machine.harts()[0].steps(), phase(&machine));
+    let mut before = begin;
+    // It looks up ever later.
+    for looks in 0.. {
+        let mut looked = 0;
+        let mut enough = || {
+            looked += 1;
+            looked > looks
+        };
+        let stop = machine.run_back(&mut enough).unwrap().unwrap();
+        let now = machine.harts()[0].steps();
+        if stop.is_none() {
+            assert_eq!(now, 0);
+            break;
+        }
+        assert_eq!(stop, Some(DebugStop::Interrupted), "after {looks} looks");
+        assert_eq!(
+            (machine.past_left(), phase(&machine)),
+            (begin - now, expected)
+        );
+        assert!(now <= before && (looks > 0 || now == begin));
+        before = now;
+    }
 }
 
 #[test]

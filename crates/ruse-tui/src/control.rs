@@ -99,6 +99,7 @@ impl Control {
             feed,
             orders: received,
             replies: said,
+            next: None,
         };
         let thread = std::thread::Builder::new()
             .name("machine".into())
@@ -133,6 +134,8 @@ struct Work {
     feed: Feed,
     orders: Receiver<Order>,
     replies: Sender<Reply>,
+    /// An order that came in the middle of something.
+    next: Option<Order>,
 }
 
 impl Work {
@@ -141,6 +144,7 @@ impl Work {
         let mut over = false;
         loop {
             let order = match runs {
+                _ if self.next.is_some() => self.next.take(),
                 false => match self.orders.recv_timeout(ERRANDS) {
                     Ok(order) => Some(order),
                     Err(RecvTimeoutError::Timeout) => {
@@ -318,8 +322,9 @@ impl Work {
                 .step_back(index)?
                 .map(|()| "one step back".into()),
             Back::To(at) => {
-                let done = self.with_breakpoint(at, |work| work.machine.run_back());
+                let done = self.with_breakpoint(at, Self::run_back);
                 done?.map(|stop| match stop {
+                    Some(DebugStop::Interrupted) => "interrupted".into(),
                     Some(_) => format!("back at {at:#x}"),
                     None => format!("it never came to {at:#x}; this is the beginning"),
                 })
@@ -330,11 +335,11 @@ impl Work {
                     harts.for_each(|hart| hart.stop_at_traps(causes));
                 };
                 all(&mut self.machine, u64::MAX);
-                let done = self.machine.run_back();
+                let done = self.run_back();
                 all(&mut self.machine, 0);
                 done?.map(|stop| match stop {
                     Some(DebugStop::Trap { trap, .. }) => format!("back at {:?}", trap.cause),
-                    Some(_) => "back".into(),
+                    Some(_) => "interrupted".into(),
                     None => "there was no exception; this is the beginning".into(),
                 })
             }
@@ -349,6 +354,29 @@ impl Work {
                 "no way back: it takes --clock virtual, and disks that are ,snapshot or ,ro".into()
             }
         })
+    }
+
+    /// Goes back to where something stops it, or until somebody wants something else.
+    fn run_back(&mut self) -> Result<Result<Option<DebugStop>, NoWayBack>, MachineError> {
+        let mut look = None;
+        let (orders, next) = (&self.orders, &mut self.next);
+        let done = self.machine.run_back(&mut || {
+            while next.is_none() {
+                match orders.try_recv() {
+                    // There is nothing to be seen on the way.
+                    Ok(Order::Look(wish)) => look = Some(wish),
+                    Ok(Order::Pause) => break,
+                    Ok(order) => *next = Some(order),
+                    Err(TryRecvError::Empty) => return false,
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            }
+            true
+        });
+        if let Some(wish) = look {
+            self.look(wish);
+        }
+        done
     }
 
     /// Somebody wants something. Why the machine stands still then, or how it ends; `None`
