@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use talk::{rom, ruse};
+use talk::{PATIENCE, rom, ruse};
 
 /// The Debian tree, if it is there; CI insists.
 fn tree() -> Option<String> {
@@ -257,12 +257,10 @@ fn free_port() -> u16 {
 
 #[track_caller]
 fn connect(port: u16, server: &mut Running) -> TcpStream {
-    let end = Instant::now() + Duration::from_secs(600);
+    let end = Instant::now() + PATIENCE;
     loop {
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-            stream
-                .set_read_timeout(Some(Duration::from_secs(600)))
-                .unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
             return stream;
         }
         let status = server.0.try_wait().unwrap();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// How long a guest may say nothing of what is waited for. Only a hang takes
 /// so long.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How much of the screen a failure shows, in bytes.
 const TAIL: usize = 4000;

@@ -121,7 +121,8 @@ pub trait Guest {
         Ok(Halt::Beginning(step.unwrap_or(1)))
     }
 
-    /// Makes [`Guest::resume`] or [`Guest::back`] return with [`Halt::Interrupted`], now or the next time.
+    /// Makes [`Guest::resume`] return with [`Halt::Interrupted`], now or the next time, and
+    /// [`Guest::back`] if that is under way.
     fn interrupter(&self) -> Box<dyn Fn() + Send>;
 
     /// Whether it was asked, from elsewhere, to end.

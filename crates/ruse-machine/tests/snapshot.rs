@@ -212,32 +212,30 @@ fn several_harts_stand_still_for_it() {
     };
     let mut machine = new();
     let handle = machine.handle();
-    let (sender, saved) = std::sync::mpsc::channel();
     let asker = std::thread::spawn(move || {
         // Looks and looks again, until every hart has come further than this.
         let wait_for = |than: &[u64]| {
             let (sender, counts) = std::sync::mpsc::channel();
-            while {
+            loop {
                 std::thread::sleep(std::time::Duration::from_millis(2));
                 let sender = sender.clone();
                 handle.errand(move |machine| sender.send(counts_of(machine)).unwrap());
                 let counts = counts.recv().unwrap();
-                counts.iter().zip(than).any(|(count, than)| count <= than)
-            } {}
+                if counts.iter().zip(than).all(|(count, than)| count > than) {
+                    break;
+                }
+            }
         };
         wait_for(&[0; 3]);
-        let (saver, then) = std::sync::mpsc::channel();
-        handle.errand(move |machine| {
-            let (bytes, counts) = (save(machine), counts_of(machine));
-            saver.send(counts.clone()).unwrap();
-            sender.send((bytes, counts)).unwrap();
-        });
-        wait_for(&then.recv().unwrap());
+        let (sender, saved) = std::sync::mpsc::channel();
+        handle.errand(move |machine| sender.send((save(machine), counts_of(machine))).unwrap());
+        let (bytes, counts) = saved.recv().unwrap();
+        wait_for(&counts);
         handle.stop();
+        (bytes, counts)
     });
     assert_eq!(machine.run().unwrap(), Outcome::Stopped);
-    asker.join().unwrap();
-    let (bytes, counts) = saved.recv().unwrap();
+    let (bytes, counts) = asker.join().unwrap();
     for (now, count) in counts_of(&machine).iter().zip(&counts) {
         assert!(now > count && *count > 0);
     }
